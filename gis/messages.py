@@ -1,0 +1,49 @@
+"""Sentences for people, in Chinese and English, found by code.
+
+Each file ``gis/locale/<language>/<subject>.json`` is a flat object from code to a ``str.format`` template; the same
+codes stand in both languages (a test compares them).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+LANGUAGES = ("zh", "en")
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """All templates of one language, by code.
+
+    Parameters
+    ----------
+    language : str
+        One of `LANGUAGES`; anything else reads as Chinese.
+    """
+    folder = files("gis") / "locale" / (language if language in LANGUAGES else "zh")
+    templates: dict[str, str] = {}
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".json"):
+            templates |= json.loads(file.read_text(encoding="utf-8"))
+    return templates
+
+
+def text(code: str, params: Mapping[str, Any], *, language: str = "zh") -> str:
+    """Put a code and its parameters into a sentence.
+
+    A parameter that the template names and the caller forgot is shown as ``?`` rather than failing: this function
+    runs while an error is being reported.
+    """
+    template = catalogue(language).get(code)
+    if template is None:
+        return code + (f" {dict(params)}" if params else "")
+    return template.format_map(_Lenient(params))
+
+
+class _Lenient(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"

@@ -1,0 +1,148 @@
+"""Rule sets as plain values: the tiers of a place, their bands, and how a cell of each tier is made.
+
+A rule set is data (``data/presets/*.toml``, or rows in the database), never code. Tiers run from the top (ordinal 1)
+down; area tiers are the administrative tree, grid tiers are cut by the partitioner.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gis.errors import InvalidInput, NotFound
+from gis.settings import ROOT
+
+PRESETS = ROOT / "data" / "presets" / "rules"
+
+TierKind = Literal["area", "grid", "micro_grid"]
+CellOf = Literal["band", "parent", "building"]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A slot that somebody must hold for each cell or area of a tier (网格长, 专职网格员 …)."""
+
+    code: str
+    name_zh: str
+    name_en: str
+    holders_min: int = 1
+    holders_max: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One level of a rule set.
+
+    Attributes
+    ----------
+    ordinal : int
+        1 (top) to 6.
+    kind : {"area", "grid", "micro_grid"}
+    cell_of : {"band", "parent", "building"}
+        How cells are made: by the household band, the whole cell or community above, or one inhabited building each.
+    households_min, households_max : int or None
+        The band, inclusive. ``None`` where the source names no bound.
+    households_target : int or None
+        Wanted size; the middle of the band where none is given.
+    tolerance_ratio : float
+        A cell within the band widened by this share passes and is marked.
+    code_digits : int
+        Digits that the tier adds to its parent's code.
+    """
+
+    ordinal: int
+    kind: TierKind
+    name_zh: str
+    name_en: str
+    cell_of: CellOf = "band"
+    households_min: int | None = None
+    households_max: int | None = None
+    households_target: int | None = None
+    tolerance_ratio: float = 0.0
+    code_digits: int = 3
+    posts: tuple[Post, ...] = ()
+
+    @property
+    def target(self) -> float | None:
+        """Wanted households of a cell, or ``None`` where there is no band."""
+        if self.households_target is not None:
+            return float(self.households_target)
+        if self.households_min is None or self.households_max is None:
+            return None
+        return (self.households_min + self.households_max) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules of a place for a time.
+
+    Attributes
+    ----------
+    code, name_zh, name_en, source : str
+        ``source`` quotes where the numbers come from.
+    is_verified : bool
+        ``False`` is shown as 待核对.
+    tiers : tuple of Tier
+        3 to 6, top first.
+    keep_buildings_whole : bool
+        Whether a building over the maximum of a grid stays in one piece (and is reported).
+    weights : mapping of str to float
+        Weights of the partitioner's cost terms that differ from its defaults.
+    """
+
+    code: str
+    name_zh: str
+    name_en: str
+    source: str
+    tiers: tuple[Tier, ...]
+    is_verified: bool = True
+    keep_buildings_whole: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ordinals = [tier.ordinal for tier in self.tiers]
+        if not 3 <= len(ordinals) <= 6 or ordinals != list(range(1, len(ordinals) + 1)):
+            raise InvalidInput("rules.tiers_not_3_to_6", rule_set=self.code, ordinals=ordinals)
+        kinds = [tier.kind for tier in self.tiers]
+        if kinds != sorted(kinds, key=("area", "grid", "micro_grid").index) or "grid" not in kinds:
+            raise InvalidInput("rules.tiers_out_of_order", rule_set=self.code, kinds=kinds)
+        for tier in self.tiers:
+            low, high = tier.households_min, tier.households_max
+            if low is not None and high is not None and not 0 <= low <= high:
+                raise InvalidInput("rules.bad_band", rule_set=self.code, tier=tier.name_zh, low=low, high=high)
+
+    @property
+    def grid_tiers(self) -> tuple[Tier, ...]:
+        """The tiers whose cells are cut, top first; position + 1 is the grid depth."""
+        return tuple(tier for tier in self.tiers if tier.kind != "area")
+
+
+def load_preset(code: str, *, folder: Path = PRESETS) -> RuleSet:
+    """Read a rule set that ships with Wangge.
+
+    Raises
+    ------
+    NotFound
+        ``rules.unknown_preset``.
+    """
+    path = folder / f"{code}.toml"
+    if not path.is_file():
+        raise NotFound("rules.unknown_preset", code=code, known=preset_codes(folder=folder))
+    return from_mapping({"code": code, **tomllib.loads(path.read_text(encoding="utf-8"))})
+
+
+def preset_codes(*, folder: Path = PRESETS) -> list[str]:
+    """Codes of the presets, sorted."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def from_mapping(data: Mapping[str, Any]) -> RuleSet:
+    """Make a rule set of plain nested data, as TOML or JSON gives it."""
+    tiers = tuple(
+        Tier(**{**tier, "ordinal": ordinal, "posts": tuple(Post(**post) for post in tier.get("posts", ()))})
+        for ordinal, tier in enumerate(data["tiers"], start=1)
+    )
+    return RuleSet(**{**{key: value for key, value in data.items() if key != "tiers"}, "tiers": tiers})
