@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     ----------
     database_url : str or None
         ``postgresql://…`` of an existing server with PostGIS. Without it the embedded cluster is used.
+    database : str
+        Name of the database in the embedded cluster: one town, one database.
     home : Path
         Folder of the embedded cluster, its logs, and artifacts.
     host, port
@@ -48,6 +50,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WANGGE_", frozen=True, extra="ignore")
 
     database_url: SecretStr | None = None
+    database: str = "wangge"
     home: Path = default_home()
     host: str = "127.0.0.1"
     port: int = 8600
