@@ -1,0 +1,143 @@
+"""What all tests share: one throw-away PostGIS cluster a run, and databases cloned from a migrated template.
+
+The process that the user started owns the cluster's folder; workers of pytest-xdist are told where it is. The first
+test that asks for a database starts the cluster (`gis.embedded`, fsync off) and migrates the template; a lock file
+makes it happen once. The owner stops it at the end, and clears away what a killed earlier run left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from gis import embedded
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+PREFIX = "wangge-tests-"
+TEMPLATE = "wangge_template"
+HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None:
+        _clear_leftovers()
+        home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        home.chmod(0o755)  # as root the cluster runs under another account, which must get in
+    else:
+        home = Path(worker["wangge_home"])
+    config.stash[HOME] = home
+    # Whatever a test starts, in this process or another, finds this cluster and never the user's own.
+    os.environ["WANGGE_HOME"] = str(home)
+    for name in [name for name in os.environ if name.startswith("WANGGE_") and name != "WANGGE_HOME"]:
+        del os.environ[name]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the cluster is."""
+    node.workerinput["wangge_home"] = str(node.config.stash[HOME])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and HOME in config.stash:
+        _remove(config.stash[HOME])
+
+
+def _remove(home: Path) -> None:
+    embedded.stop(home)
+    shutil.rmtree(embedded.socket_folder(home), ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _clear_leftovers() -> None:
+    """Stop and remove the clusters of runs that were killed: their process is gone."""
+    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = home.name.removeprefix(PREFIX).partition("-")[0]
+        if home.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+            _remove(home)
+
+
+@pytest.fixture(scope="session")
+def home(pytestconfig: pytest.Config) -> Path:
+    """The home folder of this test run (``WANGGE_HOME``)."""
+    return pytestconfig.stash[HOME]
+
+
+@pytest.fixture(scope="session")
+def template(home: Path) -> str:
+    """Name of a database with all migrations and no rows; nobody connects to it."""
+    with (home / "template.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = home / "template.done"
+        if not done.exists():
+            _migrate(embedded.ensure(home, database=TEMPLATE, durable=False))
+            done.touch()
+    return TEMPLATE
+
+
+def _migrate(url: str) -> None:
+    from gis.db import make_engine, migrate
+
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+
+
+@contextmanager
+def clone_of(home: Path, template: str) -> Iterator[str]:
+    """Make a database like the template, yield its URL, drop it. Costs some 50 ms."""
+    name = f"t_{uuid.uuid4().hex[:16]}"
+    server = embedded.ensure(home, database="wangge", durable=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+    try:
+        yield server.replace("/wangge?", f"/{name}?")
+    finally:
+        server = embedded.ensure(home, database="wangge", durable=False)  # a test may have stopped it
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(home: Path, template: str) -> Iterator[str]:
+    """URL of an empty, migrated database of one's own, with real commits; dropped afterwards."""
+    with clone_of(home, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def engine(home: Path, template: str) -> Iterator[Engine]:
+    """Engine of a database shared by the tests of one process; use it through `session`, which leaves no trace."""
+    from gis.db import make_engine
+
+    with clone_of(home, template) as url:
+        engine = make_engine(url)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """Session whose commits are savepoints within one transaction, which is rolled back."""
+    from sqlalchemy.orm import Session
+
+    with engine.connect() as connection, connection.begin() as transaction:
+        with Session(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+            yield session
+        transaction.rollback()
