@@ -236,6 +236,11 @@ def programs(url: str) -> Path:
     raise Unavailable("embedded.no_client", major=server, command=f"apt-get install postgresql-client-{server}")
 
 
+def check_programs() -> None:
+    """Raise ``Unavailable`` unless PostgreSQL with PostGIS is on this machine."""
+    _newest_with_postgis()
+
+
 def socket_folder(home: Path) -> Path:
     """Where the socket of a home folder is: inside it, or in a short folder where that path would be too long."""
     inside = home / "cluster" / "run"
