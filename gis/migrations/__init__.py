@@ -1,0 +1,1 @@
+"""Alembic migrations; run by `gis.db.migrate`, without an ini file."""

@@ -1,0 +1,64 @@
+"""Tables and nothing else; what may be done with them stands in the use cases."""
+
+from gis.models.area import AdminArea
+from gis.models.base import SRID, Base, Ltree
+from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
+from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent
+from gis.models.people import (
+    Assignment,
+    AuditLog,
+    Department,
+    RoleGrant,
+    Staff,
+    UserAccount,
+    UserSession,
+)
+from gis.models.plan import (
+    Grid,
+    GridCode,
+    GridLineage,
+    GridPart,
+    Plan,
+    PlanCommunity,
+    PlanEvent,
+    PlanFinding,
+    PlanRun,
+)
+from gis.models.rules import PostRow, RuleSetRow, TierRow
+
+__all__ = [
+    "SRID",
+    "AdminArea",
+    "Assignment",
+    "AuditLog",
+    "Barrier",
+    "Base",
+    "Building",
+    "BuildingPart",
+    "CalendarDay",
+    "Compound",
+    "Department",
+    "Grid",
+    "GridCode",
+    "GridLineage",
+    "GridPart",
+    "Ground",
+    "ImportRun",
+    "Incident",
+    "IncidentCategory",
+    "IncidentEvent",
+    "Ltree",
+    "Plan",
+    "PlanCommunity",
+    "PlanEvent",
+    "PlanFinding",
+    "PlanRun",
+    "Poi",
+    "PostRow",
+    "RoleGrant",
+    "RuleSetRow",
+    "Staff",
+    "TierRow",
+    "UserAccount",
+    "UserSession",
+]
