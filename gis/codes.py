@@ -1,0 +1,128 @@
+"""Codes of grids: how they are built, ordered, and kept from plan to plan.
+
+Three schemes: ours (12-digit community + 3 = 15 digits, micro-grid + 2 or 3), CJ/T 349-2010 (20 digits), and a
+template. Cells are numbered west to east, then north to south, when a community is first divided; after that a
+surviving cell keeps its code, and a new one takes the next number that was never given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from gis.errors import InvalidInput
+
+
+def child_code(parent: str, number: int, *, digits: int) -> str:
+    """The code of the n-th cell under a parent.
+
+    Raises
+    ------
+    InvalidInput
+        ``codes.exhausted`` if the number needs more digits.
+
+    Examples
+    --------
+    >>> child_code(child_code("500120002001", 3, digits=3), 5, digits=2)
+    '50012000200100305'
+    """
+    if not 0 < number < 10**digits:
+        raise InvalidInput("codes.exhausted", parent=parent, digits=digits, number=number)
+    return f"{parent}{number:0{digits}d}"
+
+
+def cjt349(community: str, number: int, *, object_class: str = "010000") -> str:
+    """A grid's 20 digits by CJ/T 349-2010: object class, county, street, community, sequence (2).
+
+    Parameters
+    ----------
+    community : str
+        12 digits. A grid over several communities has a community part from 601 on.
+    number : int
+        1-99; 0 where the community is not divided.
+
+    Examples
+    --------
+    >>> cjt349("500120002001", 3)
+    '01000050012000200103'
+    """
+    if len(community) != 12 or not community.isdigit() or len(object_class) != 6 or not 0 <= number <= 99:
+        raise InvalidInput("codes.bad_cjt349", community=community, number=number, object_class=object_class)
+    return f"{object_class}{community}{number:02d}"
+
+
+def from_template(template: str, **values: str | int) -> str:
+    """A code by a template of the place, such as ``"{community}-G{number:03d}"``."""
+    try:
+        return template.format(**values)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InvalidInput("codes.bad_template", template=template, known=sorted(values)) from error
+
+
+def west_to_east(points: Sequence[tuple[float, float]], *, row_m: float = 250.0) -> list[int]:
+    """Order points as people number: rows from north to south, within a row from west to east.
+
+    Parameters
+    ----------
+    points : sequence of (x, y)
+        Metres, y to the north.
+    row_m : float
+        Height of a row: points nearer in y than about this are numbered from west to east.
+
+    Examples
+    --------
+    >>> west_to_east([(500.0, 10.0), (0.0, 0.0), (100.0, 900.0)])
+    [2, 1, 0]
+    """
+    if not points:
+        return []
+    top = max(y for _, y in points)
+    return sorted(range(len(points)), key=lambda i: (int((top - points[i][1]) // row_m), points[i][0], -points[i][1]))
+
+
+@dataclass(frozen=True, slots=True)
+class NewCell:
+    """A cell that waits for its code: the code it was drawn with, its parent's (as drawn), and its tier's digits."""
+
+    code: str
+    parent: str
+    depth: int
+    digits: int
+
+
+def recode(cells: Iterable[NewCell], *, survivors: Mapping[str, str], given: Set[str]) -> dict[str, str]:
+    """Give cells the codes that they will bear in force: survivors keep theirs, the others take the next free number.
+
+    Parameters
+    ----------
+    cells : iterable of NewCell
+        Of one community. ``parent`` is the community's code at depth 1.
+    survivors : mapping of str to str
+        From a cell's drawn code to the code of the cell in force that it continues.
+    given : set of str
+        All codes ever given in the community, retired ones too: none is given again.
+
+    Returns
+    -------
+    dict
+        From drawn code to final code. A survivor whose parent did not survive, or that came under another parent,
+        is a new cell: its code would name the wrong parent.
+    """
+    final: dict[str, str] = {}
+    used = set(given)
+    for cell in sorted(cells, key=lambda cell: (cell.depth, cell.code)):
+        parent = final.get(cell.parent, cell.parent)
+        kept = survivors.get(cell.code)
+        if kept is not None and kept.startswith(parent) and len(kept) == len(parent) + cell.digits:
+            final[cell.code] = kept
+        else:
+            number = _highest(parent, used, cell.digits) + 1
+            final[cell.code] = child_code(parent, number, digits=cell.digits)
+            used.add(final[cell.code])
+    return final
+
+
+def _highest(parent: str, codes: Set[str], digits: int) -> int:
+    length = len(parent) + digits
+    numbers = (code[len(parent) :] for code in codes if len(code) == length and code.startswith(parent))
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
