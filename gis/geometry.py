@@ -1,0 +1,267 @@
+"""Pure functions over shapely: a lattice on which coverages are exact, repair, and measures of shape.
+
+Ground is tiled on a lattice of 1e-7 degrees, the precision at which it is stored. All lines are noded on it at once
+(snap rounding), so that faces share their vertices exactly, and nothing that is written, projected or read again can
+open a gap between neighbours. Metres are measured after projecting the lattice points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from gis import crs
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Geometries = NDArray[np.object_]
+
+STEPS_PER_DEGREE = 10_000_000
+_HALF_KEY = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Whole multiples of 1e-7 degrees (1.1 cm or less), counted from an origin.
+
+    Attributes
+    ----------
+    lon_steps, lat_steps : int
+        The origin, in steps.
+    zone : int
+        EPSG code of the metric system that measures (`gis.crs.zone_of`).
+    """
+
+    lon_steps: int
+    lat_steps: int
+    zone: int
+
+    @classmethod
+    def at(cls, place_wgs84: shapely.Geometry, zone: int | None = None) -> Lattice:
+        """A lattice with its origin in the middle of a place (EPSG:4326)."""
+        west, south, east, north = shapely.bounds(place_wgs84)
+        middle = (np.array([west + east, south + north]) / 2 * STEPS_PER_DEGREE).round()
+        return cls(int(middle[0]), int(middle[1]), zone or crs.zone_of(place_wgs84))
+
+    @property
+    def _origin(self) -> FloatArray:
+        return np.array([self.lon_steps, self.lat_steps], dtype=float)
+
+    def from_wgs84(self, geometries: Geometries) -> Geometries:
+        """Degrees to lattice points (rounded)."""
+        return _each(geometries, lambda xy: np.rint(xy * STEPS_PER_DEGREE) - self._origin)
+
+    def to_wgs84(self, geometries: Geometries) -> Geometries:
+        """Lattice points to degrees, each the double nearest to its seven decimals."""
+        return _each(geometries, lambda xy: (xy + self._origin) / STEPS_PER_DEGREE)
+
+    def points_to_metric(self, points: FloatArray) -> FloatArray:
+        """Lattice points, shape (n, 2), to metres."""
+        return crs.points_to_metric((points + self._origin) / STEPS_PER_DEGREE, self.zone)
+
+    def to_metric(self, geometries: Geometries) -> Geometries:
+        """Lattice points to metres."""
+        return _each(geometries, self.points_to_metric)
+
+    def from_metric(self, geometries: Geometries) -> Geometries:
+        """Metres to lattice points (rounded)."""
+
+        def convert(xy: FloatArray) -> FloatArray:
+            degrees = crs.points_to_wgs84(xy, f"EPSG:{self.zone}")
+            return np.asarray(np.rint(degrees * STEPS_PER_DEGREE) - self._origin)
+
+        return _each(geometries, convert)
+
+
+def _each(geometries: Geometries, convert: object) -> Geometries:
+    return np.asarray(shapely.transform(np.asarray(geometries, dtype=object), convert), dtype=object)
+
+
+def noded(lines: Geometries, *, step: float = 1.0) -> shapely.Geometry:
+    """Node lines on the lattice, or every ``step`` of it: snap rounding, so that they meet at shared vertices only."""
+    flat = shapely.force_2d(lines[~(shapely.is_missing(lines) | shapely.is_empty(lines))])
+    return shapely.union_all(flat, grid_size=step)
+
+
+def faces_of(lines: Geometries) -> Geometries:
+    """Polygons that the lines enclose, noded on the lattice: a valid coverage, dangling ends ignored."""
+    found = shapely.get_parts(shapely.polygonize(shapely.get_parts(noded(lines))))
+    return np.asarray(found, dtype=object)
+
+
+# Lines inside an outline keep to a coarser lattice, and to a distance from the outline that only short straight
+# approaches cross. Borders so near to each other that the space between counts as a gap (5 cm) cannot come about.
+_COARSE = 16.0
+_MARGIN = 200.0
+
+
+class Weave:
+    """Lines inside an outline, woven into faces that tile it, while the outline keeps its own vertices.
+
+    Parameters
+    ----------
+    outline : Polygon or MultiPolygon
+        On the lattice.
+    """
+
+    def __init__(self, outline: shapely.Geometry) -> None:
+        self._outline = outline
+        self._ring = shapely.boundary(outline)
+        self._inner = shapely.buffer(outline, -_MARGIN, quad_segs=2)
+        self._landings = np.rint(shapely.get_coordinates(shapely.segmentize(self._ring, 2 * _MARGIN)))
+        shapely.prepare(self._outline)
+        shapely.prepare(self._inner)
+
+    def faces(self, lines: Geometries) -> Geometries:
+        """Tile the outline along lines (on the lattice); dangling ends are left out."""
+        kept = shapely.get_parts(shapely.intersection(lines, self._inner))
+        kept = kept[shapely.get_dimensions(kept) == 1]
+        ring = np.array([self._ring], dtype=object)
+        if not len(kept):
+            return self._within(faces_of(ring))
+        inner = noded(kept, step=_COARSE)
+        return self._within(faces_of(np.concatenate([ring, [inner], self._approaches(inner)])))
+
+    def _approaches(self, inner: shapely.Geometry) -> Geometries:
+        """Short straight lines from where the inner lines were cut off to the outline."""
+        parts = shapely.get_parts(inner)
+        ends = np.unique(np.vstack([shapely.get_coordinates(shapely.get_point(parts, i)) for i in (0, -1)]), axis=0)
+        near = shapely.distance(shapely.points(ends), self._ring) < _MARGIN + 1.5 * _COARSE
+        ends = ends[near]
+        if not len(ends):
+            return np.empty(0, dtype=object)
+        landing = self._landings[cKDTree(self._landings).query(ends)[1]]
+        return np.asarray(shapely.linestrings(np.stack([ends, landing], axis=1)), dtype=object)
+
+    def _within(self, faces: Geometries) -> Geometries:
+        """The faces of the outline: a hole in it is also enclosed by lines."""
+        return np.asarray(faces[shapely.intersects(self._outline, shapely.point_on_surface(faces))], dtype=object)
+
+    @staticmethod
+    def inner_lines(faces: Geometries) -> Geometries:
+        """The lines between faces, without the approaches to the outline: what `faces` makes the same faces of."""
+        pieces = segments_of(faces)
+        outer = pieces.face[:, 1] < 0
+        on_outline = np.unique(_keys(np.vstack([pieces.start[outer], pieces.end[outer]])))
+        free = ~outer & ~np.isin(_keys(pieces.start), on_outline) & ~np.isin(_keys(pieces.end), on_outline)
+        return np.asarray(shapely.linestrings(np.stack([pieces.start[free], pieces.end[free]], axis=1)), dtype=object)
+
+
+def _keys(points: FloatArray) -> IntArray:
+    """One whole number a lattice point."""
+    return np.asarray(
+        (points[:, 0].astype(np.int64) + _HALF_KEY) * (1 << 32) + (points[:, 1].astype(np.int64) + _HALF_KEY)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The straight pieces that bound the faces of a coverage.
+
+    Attributes
+    ----------
+    start, end : float arrays, shape (segments, 2)
+        Lattice points.
+    face : int array, shape (segments, 2)
+        The one or two faces beside it; -1 for the outside.
+    """
+
+    start: FloatArray
+    end: FloatArray
+    face: IntArray
+
+
+def segments_of(faces: Geometries) -> Segments:
+    """Find the pieces of border that faces share, by their exact end points.
+
+    Notes
+    -----
+    The faces must be noded on the lattice (`faces_of`): a border is shared only where both have the same vertices.
+    """
+    rings, face_of_ring = shapely.get_rings(faces, return_index=True)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    follows = np.flatnonzero(ring[:-1] == ring[1:])
+    key = _keys(points)
+    tail, head = key[follows], key[follows + 1]
+    first, last = np.minimum(tail, head), np.maximum(tail, head)
+    order = np.lexsort((last, first))
+    starts_anew = np.ones(len(order), dtype=bool)
+    starts_anew[1:] = (np.diff(first[order]) != 0) | (np.diff(last[order]) != 0)
+    number = np.cumsum(starts_anew) - 1
+    owner = face_of_ring[ring[follows]][order]
+    one = np.flatnonzero(starts_anew)
+    beside = np.full((len(one), 2), -1, dtype=np.int64)
+    beside[:, 0] = owner[one]
+    second = ~starts_anew
+    beside[number[second], 1] = owner[second]
+    at = follows[order[one]]
+    return Segments(points[at], points[at + 1], beside)
+
+
+def dissolve(polygons: Geometries, label: IntArray, count: int) -> Geometries:
+    """Unite the polygons of a coverage by label; shape (count,), empty where a label has none.
+
+    Shared borders keep every vertex, so the result is a coverage again.
+    """
+    result = np.full(count, shapely.Polygon(), dtype=object)
+    order = np.argsort(label, kind="stable")
+    bounds = np.searchsorted(label[order], np.arange(count + 1))
+    for number in range(count):
+        members = polygons[order[bounds[number] : bounds[number + 1]]]
+        if len(members):
+            result[number] = members[0] if len(members) == 1 else shapely.coverage_union_all(members)
+    return result
+
+
+def as_polygons(geometries: Geometries) -> Geometries:
+    """Repair: make valid, keep the areal part; empty where nothing areal is left."""
+    fixed = shapely.make_valid(shapely.force_2d(np.asarray(geometries, dtype=object)), method="structure")
+    result = np.full(len(fixed), shapely.Polygon(), dtype=object)
+    for i, geometry in enumerate(fixed):
+        if geometry is None or geometry.is_empty:
+            continue
+        if geometry.geom_type in ("Polygon", "MultiPolygon"):
+            result[i] = geometry
+            continue
+        areal = [p for p in shapely.get_parts(geometry) if p.geom_type in ("Polygon", "MultiPolygon")]
+        if areal:
+            result[i] = shapely.union_all(areal)
+    return result
+
+
+def compactness(area_m2: FloatArray, perimeter_m: FloatArray) -> FloatArray:
+    """Measure how near each cell is to a disc: 4πA/P², in (0, 1] (Polsby & Popper 1991)."""
+    return 4 * np.pi * area_m2 / np.maximum(perimeter_m, 1e-9) ** 2
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageFaults:
+    """How far polygons are from tiling an outline."""
+
+    gap_m2: float
+    overlap_m2: float
+    is_valid: bool
+
+
+def coverage_faults(inner_metric: Geometries, outer_metric: shapely.Geometry, gap_m: float = 0.05) -> CoverageFaults:
+    """Compare polygons with the outline that they should tile.
+
+    Parameters
+    ----------
+    inner_metric, outer_metric
+        In metres.
+    gap_m : float
+        Gaps narrower than this are rounding. `shapely.coverage_is_valid` does not look for gaps without it.
+    """
+    if not len(inner_metric):
+        return CoverageFaults(float(shapely.area(outer_metric)), 0.0, is_valid=False)
+    union = shapely.union_all(inner_metric)
+    off = [shapely.difference(outer_metric, union), shapely.difference(union, outer_metric)]
+    wide = shapely.buffer(np.array(off, dtype=object), -gap_m / 2)
+    overlap = float(shapely.area(inner_metric).sum() - shapely.area(union))
+    valid = bool(shapely.coverage_is_valid(inner_metric, gap_width=gap_m))
+    return CoverageFaults(float(shapely.area(wide).sum()), max(overlap, 0.0), valid)

@@ -1,0 +1,451 @@
+"""The ground of a community as a coverage of atoms: one a building or staircase unit, and empty land.
+
+Roads, rivers, walls and compound edges enclose blocks; in each block the ground nearest to a building's footprint is
+the building's (Voronoi of densified footprints); a building that will be cut gets a strip of ground for each
+staircase, across its long axis. All lines are noded together on the lattice, so the atoms tile the community exactly
+whatever happens to them later, and each border piece knows what lies on it.
+
+Why not momepy's enclosed tessellation: its cells are no valid coverage, it knows no staircases, and dissolving
+Voronoi polygons is what takes the time; here only the ridges between different buildings are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import Voronoi, cKDTree
+
+from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, Weave, segments_of
+
+BoolArray = NDArray[np.bool_]
+
+# Barrier classes by rising strength; the weight of a metre of border is that of its strongest.
+NO_BARRIER, MINOR, SECONDARY, ARTERIAL, WATER = range(5)
+BARRIER_CLASS = {
+    "minor": MINOR,
+    "secondary": SECONDARY,
+    "wall": SECONDARY,
+    "arterial": ARTERIAL,
+    "river": WATER,
+    "rail": WATER,
+}
+CUT_WEIGHT = np.array([1.0, 0.5, 0.25, 0.1, 0.1])
+
+SHRINK_M = 0.4  # keeps the ridge between touching buildings on their common wall
+SPACING_M = 1.5
+SMOOTH_M = 0.5
+ON_LINE_M = 0.3
+BRIDGE_REACH_M = 60.0  # a river is crossed only so near to a bridge (source: the reference instances)
+SLIVER_WIDTH_M = 8.0
+SLIVER_AREA_M2 = 500.0
+NECK_M = 0.5  # a shorter shared border does not hold a cell together
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What stands on a community's ground, geometry in EPSG:4326.
+
+    Attributes
+    ----------
+    outline : Polygon or MultiPolygon
+    footprints : array of polygons, shape (buildings,)
+    units : int array, shape (buildings,)
+        Staircases to cut each building's ground into; 1 leaves it whole.
+    barriers : array of lines
+    barrier_class : int array, shape (barriers,)
+    edges : array of polygons
+        Outlines to follow that are no barrier of themselves (compounds).
+    """
+
+    outline: shapely.Geometry
+    footprints: Geometries
+    units: IntArray
+    barriers: Geometries
+    barrier_class: IntArray
+    edges: Geometries
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Atoms of ground and their borders.
+
+    Attributes
+    ----------
+    lattice : Lattice
+    faces : array of polygons, shape (faces,)
+        On the lattice; a coverage of the community.
+    atom_of_face : int array, shape (faces,)
+    building, unit : int arrays, shape (atoms,)
+        Whose ground an atom is; -1 for empty land.
+    area_m2, perimeter_m : float arrays, shape (atoms,)
+    middle_m : float array, shape (atoms, 2)
+    a, b : int arrays, shape (borders,)
+        The two atoms of each border, a < b.
+    length_m, cut_cost_m, barrier_m : float arrays, shape (borders,)
+        Metres; weighted by what lies there; on any barrier.
+    walkable : bool array, shape (borders,)
+        Whether one can cross: not where all of it is river or rail far from a bridge.
+    """
+
+    lattice: Lattice
+    faces: Geometries
+    atom_of_face: IntArray
+    building: IntArray
+    unit: IntArray
+    area_m2: FloatArray
+    perimeter_m: FloatArray
+    middle_m: FloatArray
+    a: IntArray
+    b: IntArray
+    length_m: FloatArray
+    cut_cost_m: FloatArray
+    barrier_m: FloatArray
+    walkable: BoolArray
+
+
+def survey(plot: Plot, zone: int) -> Ground:
+    """Tile a community with atoms.
+
+    Parameters
+    ----------
+    plot : Plot
+        Cleaned: valid footprints that do not overlap.
+    zone : int
+        EPSG code of the metric system.
+    """
+    lattice = Lattice.at(plot.outline, zone)
+    outline = lattice.from_wgs84(np.array([plot.outline], dtype=object))
+    barriers, kind = _near(plot, outline[0], lattice)
+    weave = Weave(outline[0])
+    blocks = weave.faces(np.concatenate([barriers, _edges_near(plot, outline[0], lattice)]))
+    footprints_m = lattice.to_metric(lattice.from_wgs84(plot.footprints))
+    blocks_m = lattice.to_metric(blocks)
+    sites = _sites(footprints_m, blocks_m)
+    lines = np.concatenate([weave.inner_lines(blocks), lattice.from_metric(_ridges(sites, blocks_m))])
+    faces = weave.faces(lines)
+    building = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
+    cuts = _unit_cuts(footprints_m, plot.units, lattice.to_metric(faces), building)
+    if len(cuts):
+        faces = weave.faces(np.concatenate([weave.inner_lines(faces), lattice.from_metric(cuts)]))
+        building = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
+    unit = _unit_of(footprints_m, plot.units, lattice.to_metric(shapely.point_on_surface(faces)), building)
+    return _ground(faces, building, unit, lattice, lattice.to_metric(barriers), kind)
+
+
+def _near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> tuple[Geometries, IntArray]:
+    """Barriers that reach into the community, as lattice lines, with their classes."""
+    if not len(plot.barriers):
+        return np.empty(0, dtype=object), np.empty(0, dtype=np.int64)
+    lines = lattice.from_wgs84(plot.barriers)
+    clipped = shapely.intersection(lines, shapely.buffer(outline, 60.0, quad_segs=2))
+    kept = ~shapely.is_empty(clipped)
+    parts, of = shapely.get_parts(clipped[kept], return_index=True)
+    straight = shapely.get_dimensions(parts) == 1
+    return np.asarray(parts[straight], dtype=object), plot.barrier_class[kept][of[straight]]
+
+
+def _edges_near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> Geometries:
+    if not len(plot.edges):
+        return np.empty(0, dtype=object)
+    lines = shapely.boundary(lattice.from_wgs84(plot.edges))
+    clipped = shapely.get_parts(shapely.intersection(lines, shapely.buffer(outline, 60.0, quad_segs=2)))
+    return np.asarray(clipped[shapely.get_dimensions(clipped) == 1], dtype=object)
+
+
+@dataclass(frozen=True)
+class _Sites:
+    """Points along footprints, by block."""
+
+    points: FloatArray
+    building: IntArray
+    block: IntArray
+
+    def of(self, block: int) -> tuple[FloatArray, IntArray]:
+        start, stop = np.searchsorted(self.block, [block, block + 1])
+        return self.points[start:stop], self.building[start:stop]
+
+    def owner_of(self, places: Geometries, blocks_m: Geometries) -> IntArray:
+        """The building nearest to each place among those of its block; -1 in an empty block."""
+        owner = np.full(len(places), -1, dtype=np.int64)
+        tree = shapely.STRtree(blocks_m)
+        place, block = tree.query(places, predicate="intersects")
+        home = np.full(len(places), -1, dtype=np.int64)
+        home[place] = block
+        lost = np.flatnonzero(home < 0)
+        if len(lost):
+            home[lost] = tree.nearest(places[lost])
+        xy = shapely.get_coordinates(places)
+        order = np.argsort(home, kind="stable")
+        found, starts = np.unique(home[order], return_index=True)
+        for number, members in zip(found, np.split(order, starts[1:]), strict=True):
+            points, building = self.of(int(number))
+            if len(points):
+                owner[members] = building[cKDTree(points).query(xy[members])[1]]
+        return owner
+
+
+def _sites(footprints_m: Geometries, blocks_m: Geometries) -> _Sites:
+    if not len(footprints_m):
+        return _Sites(np.empty((0, 2)), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+    home = _home_blocks(footprints_m, blocks_m)
+    shrunk = shapely.buffer(footprints_m, -SHRINK_M, join_style="mitre")
+    shape = np.where(shapely.is_empty(shrunk), footprints_m, shrunk)
+    points, building = shapely.get_coordinates(
+        shapely.segmentize(shapely.boundary(shape), SPACING_M), return_index=True
+    )
+    block = home[building]
+    order = np.argsort(block, kind="stable")
+    return _Sites(points[order], building[order].astype(np.int64), block[order])
+
+
+def _home_blocks(footprints_m: Geometries, blocks_m: Geometries) -> IntArray:
+    """The block that holds most of each footprint; the nearest where none does."""
+    tree = shapely.STRtree(blocks_m)
+    building, block = tree.query(footprints_m, predicate="intersects")
+    share = np.ones(len(building))
+    several = np.bincount(building, minlength=len(footprints_m))[building] > 1
+    share[several] = shapely.area(shapely.intersection(footprints_m[building[several]], blocks_m[block[several]]))
+    home = np.full(len(footprints_m), -1, dtype=np.int64)
+    order = np.argsort(share, kind="stable")
+    home[building[order]] = block[order]
+    lost = np.flatnonzero(home < 0)
+    if len(lost):
+        home[lost] = tree.nearest(shapely.point_on_surface(footprints_m[lost]))
+    return home
+
+
+def _ridges(sites: _Sites, blocks_m: Geometries) -> Geometries:
+    """Lines midway between neighbouring buildings, inside their block."""
+    found = []
+    for number in np.unique(sites.block):
+        points, building = sites.of(int(number))
+        if len(np.unique(building)) < 2:
+            continue
+        chains = shapely.simplify(_ridge_chains(points, building, blocks_m[number]), SMOOTH_M)
+        # A little too long, so that each end meets the edge of the block when all lines are noded.
+        clipped = shapely.get_parts(shapely.intersection(chains, shapely.buffer(blocks_m[number], 0.15)))
+        found.append(clipped[shapely.get_dimensions(clipped) == 1])
+    return np.concatenate(found) if found else np.empty(0, dtype=object)
+
+
+def _ridge_chains(points: FloatArray, building: IntArray, block_m: shapely.Geometry) -> Geometries:
+    west, south, east, north = shapely.bounds(block_m)
+    middle = np.array([west + east, south + north]) / 2
+    far = 20.0 * max(east - west, north - south, 1.0)
+    corners = np.array([[-far, -far], [far, -far], [far, far], [-far, far]])
+    diagram = Voronoi(np.vstack([points - middle, corners]))
+    owner = np.concatenate([building, np.full(4, -1)])[diagram.ridge_points]
+    vertices = np.array(diagram.ridge_vertices)
+    kept = (owner[:, 0] != owner[:, 1]) & (owner >= 0).all(axis=1) & (vertices >= 0).all(axis=1)
+    pieces = shapely.linestrings(diagram.vertices[vertices[kept]] + middle)
+    return np.asarray(shapely.get_parts(shapely.line_merge(shapely.multilinestrings(pieces))), dtype=object)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Long axes of footprints: where they begin, which way, how long."""
+
+    origin: FloatArray
+    along: FloatArray
+    length_m: FloatArray
+
+
+def long_axes(footprints_m: Geometries) -> _Axes:
+    """The long axis of each footprint's smallest enclosing rectangle."""
+    boxes = shapely.oriented_envelope(footprints_m)
+    odd = shapely.get_type_id(boxes) != 3
+    if odd.any():
+        boxes = np.where(odd, shapely.envelope(shapely.buffer(footprints_m, 0.5)), boxes)
+    corner = shapely.get_coordinates(boxes).reshape(-1, 5, 2)
+    first, second = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 1]
+    first_m, second_m = np.hypot(*first.T), np.hypot(*second.T)
+    longer = first_m >= second_m
+    along = np.where(longer[:, None], first, second)
+    length_m = np.maximum(np.maximum(first_m, second_m), 1e-6)
+    origin = np.where(longer[:, None], corner[:, 0], corner[:, 1])
+    along = along / length_m[:, None]
+    # Units are counted from the west (from the south where the axis runs north).
+    turned = (along[:, 0] < -1e-6) | ((np.abs(along[:, 0]) <= 1e-6) & (along[:, 1] < 0))
+    origin = np.where(turned[:, None], origin + along * length_m[:, None], origin)
+    return _Axes(origin, np.where(turned[:, None], -along, along), length_m)
+
+
+def _unit_cuts(footprints_m: Geometries, units: IntArray, faces_m: Geometries, building: IntArray) -> Geometries:
+    """Lines across each building's ground, between its staircases."""
+    several = np.flatnonzero((building >= 0) & (units[building] > 1)) if len(units) else np.empty(0, dtype=np.int64)
+    if not len(several):
+        return np.empty(0, dtype=object)
+    axes = long_axes(footprints_m)
+    owner = building[several]
+    face = np.repeat(several, units[owner] - 1)
+    whose = np.repeat(owner, units[owner] - 1)
+    step = np.concatenate([np.arange(1, k) for k in units[owner]])
+    at = axes.origin[whose] + axes.along[whose] * (axes.length_m[whose] * step / units[whose])[:, None]
+    across = np.column_stack([-axes.along[whose][:, 1], axes.along[whose][:, 0]])
+    bounds = shapely.bounds(faces_m[face])
+    reach = 2 * np.hypot(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])[:, None] + 100
+    lines = shapely.linestrings(np.stack([at - across * reach, at + across * reach], axis=1))
+    clipped = shapely.get_parts(shapely.intersection(lines, shapely.buffer(faces_m[face], 0.15)))
+    return np.asarray(clipped[shapely.get_dimensions(clipped) == 1], dtype=object)
+
+
+def _unit_of(footprints_m: Geometries, units: IntArray, places: Geometries, building: IntArray) -> IntArray:
+    """The staircase, from 0, whose strip each place lies in."""
+    unit = np.zeros(len(places), dtype=np.int64)
+    several = np.flatnonzero((building >= 0) & (units[building] > 1)) if len(units) else np.empty(0, dtype=np.int64)
+    if not len(several):
+        return unit
+    axes, owner = long_axes(footprints_m), building[several]
+    away = shapely.get_coordinates(places[several]) - axes.origin[owner]
+    share = (away * axes.along[owner]).sum(axis=1) / axes.length_m[owner]
+    unit[several] = np.clip(np.floor(share * units[owner]), 0, units[owner] - 1).astype(np.int64)
+    return unit
+
+
+def _ground(
+    faces: Geometries, building: IntArray, unit: IntArray, lattice: Lattice, barriers_m: Geometries, kind: IntArray
+) -> Ground:
+    segments = segments_of(faces)
+    start_m, end_m = lattice.points_to_metric(segments.start), lattice.points_to_metric(segments.end)
+    length = np.hypot(*(end_m - start_m).T)
+    strength, crossable = _what_lies_there((start_m + end_m) / 2, barriers_m, kind)
+    cost = length * CUT_WEIGHT[strength]
+    faces_m = lattice.to_metric(faces)
+    label = _labels(faces_m, building, unit, segments, length, cost)
+    whose = np.full((label.max() + 1, 2), -1, dtype=np.int64)
+    whose[label, 0], whose[label, 1] = building, unit
+    # A face that was given away must not rename the atom that it joined.
+    main = _largest_face(label, shapely.area(faces_m), building, unit)
+    whose[:, 0], whose[:, 1] = building[main], np.where(building[main] >= 0, unit[main], -1)
+    side = np.where(segments.face >= 0, label[segments.face], -1)
+    atoms = len(whose)
+    outer = (side[:, 0] != side[:, 1])
+    perimeter = np.bincount(side[outer & (side[:, 0] >= 0), 0], length[outer & (side[:, 0] >= 0)], atoms)
+    perimeter += np.bincount(side[outer & (side[:, 1] >= 0), 1], length[outer & (side[:, 1] >= 0)], atoms)
+    area = np.bincount(label, shapely.area(faces_m), atoms)
+    centre = shapely.get_coordinates(shapely.centroid(faces_m)) * shapely.area(faces_m)[:, None]
+    middle = np.column_stack([np.bincount(label, centre[:, i], atoms) for i in (0, 1)]) / area[:, None]
+    inner = outer & (side >= 0).all(axis=1)
+    a, b = side[inner].min(axis=1), side[inner].max(axis=1)
+    pair, where = np.unique(a * atoms + b, return_inverse=True)
+
+    def summed(values: FloatArray) -> FloatArray:
+        return np.bincount(where, values[inner], len(pair))
+
+    walk = summed(length * crossable) >= NECK_M
+    on_barrier = summed(length * (strength > NO_BARRIER))
+    return Ground(
+        lattice, faces, label, whose[:, 0], whose[:, 1], area, perimeter, middle,
+        pair // atoms, pair % atoms, summed(length), summed(cost), on_barrier, walk,
+    )  # fmt: skip
+
+
+def _what_lies_there(middle_m: FloatArray, barriers_m: Geometries, kind: IntArray) -> tuple[IntArray, BoolArray]:
+    """The strongest barrier on each border piece, and whether one can cross there."""
+    strength = np.zeros(len(middle_m), dtype=np.int64)
+    if not len(barriers_m):
+        return strength, np.ones(len(middle_m), dtype=bool)
+    places = shapely.points(middle_m)
+    tree = shapely.STRtree(barriers_m)
+    place, barrier = tree.query(places, predicate="dwithin", distance=ON_LINE_M)
+    np.maximum.at(strength, place, kind[barrier])
+    water = strength == WATER
+    if not water.any():
+        return strength, ~water
+    rivers = shapely.union_all(barriers_m[kind == WATER])
+    roads = shapely.union_all(barriers_m[kind != WATER])
+    bridges = shapely.buffer(shapely.intersection(rivers, roads), BRIDGE_REACH_M)
+    shapely.prepare(bridges)
+    return strength, ~water | shapely.intersects(bridges, places)
+
+
+def _labels(
+    faces_m: Geometries, building: IntArray, unit: IntArray, segments: Segments, length: FloatArray, cost: FloatArray
+) -> IntArray:
+    """Number the atoms: each one piece; slivers of empty land and stray pieces join the neighbour they lean on."""
+    count = len(faces_m)
+    inner = (segments.face >= 0).all(axis=1)
+    left, right = segments.face[inner].T
+    shared = coo_array((length[inner], (left, right)), shape=(count, count)).tocsr()
+    shared = (shared + shared.T).tocoo()
+    open_m = coo_array((cost[inner], (left, right)), shape=(count, count)).tocsr()
+    open_m = (open_m + open_m.T).tocoo()
+    units_to = int(unit.max()) + 1 if count else 1
+    name = np.where(building >= 0, building * units_to + unit, -1 - np.arange(count))
+    i, j, metres = shared.row, shared.col, shared.data
+    held = (name[i] == name[j]) & (metres >= NECK_M)
+    _, piece = connected_components(coo_array((np.ones(held.sum()), (i[held], j[held])), shape=(count, count)))
+    area = np.bincount(piece, shapely.area(faces_m))
+    owner = np.full(piece.max() + 1, -1, dtype=np.int64)
+    owner[piece] = building
+    stray = _strays(piece, name, area, owner, faces_m)
+    return _join_strays(piece, stray, owner, open_m.row, open_m.col, open_m.data, shared)
+
+
+def _strays(piece: IntArray, name: IntArray, area: FloatArray, owner: IntArray, faces_m: Geometries) -> BoolArray:
+    """Pieces that are no atom of their own: all but the largest of a building's, and slivers of empty land."""
+    named = np.zeros(len(area), dtype=np.int64)
+    named[piece] = name
+    order = np.lexsort((-area, named))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = named[order][1:] != named[order][:-1]
+    stray = np.ones(len(area), dtype=bool)
+    stray[order[first]] = False
+    around = np.bincount(piece, shapely.length(faces_m))
+    thin = (area < SLIVER_AREA_M2) | (2 * area / np.maximum(around, 1e-9) < SLIVER_WIDTH_M / 2)
+    stray |= (owner < 0) & thin
+    if stray.all():
+        stray[np.argmax(area)] = False
+    return stray
+
+
+def _join_strays(
+    piece: IntArray, stray: BoolArray, owner: IntArray, i: IntArray, j: IntArray, metres: FloatArray, shared: coo_array
+) -> IntArray:
+    """Give each stray piece to the neighbour with most shared metres, same building first; then number anew."""
+    pieces = len(stray)
+    key = {}
+    for a, b, m in zip(piece[shared.row], piece[shared.col], shared.data, strict=True):
+        if a != b and stray[a]:
+            key[(a, b)] = key.get((a, b), 0.0) + m
+    for a, b, m in zip(piece[i], piece[j], metres, strict=True):
+        # An open border counts in full, one on a barrier little: land stays on its side of the street.
+        if a != b and stray[a]:
+            key[(a, b)] = key.get((a, b), 0.0) + 3.0 * m
+    near: dict[int, list[tuple[float, int]]] = {}
+    for (a, b), m in sorted(key.items()):
+        near.setdefault(int(a), []).append((m * (10.0 if owner[a] >= 0 and owner[a] == owner[b] else 1.0), int(b)))
+    target = np.where(stray, -1, np.arange(pieces))
+    waiting = [int(p) for p in np.flatnonzero(stray)]
+    while waiting:
+        left = []
+        for p in waiting:
+            choices = [(m, b) for m, b in near.get(p, ()) if target[b] >= 0]
+            if choices:
+                target[p] = target[max(choices)[1]]
+            else:
+                left.append(p)
+        if len(left) == len(waiting):
+            target[left[0]] = left[0]  # cut off from all that is settled: an atom after all
+            left = left[1:]
+        waiting = left
+    return np.unique(target[piece], return_inverse=True)[1].astype(np.int64)
+
+
+def _largest_face(label: IntArray, area: FloatArray, building: IntArray, unit: IntArray) -> IntArray:
+    """For each atom the face that names it: of the building (and unit) with most of its area."""
+    name = building * (int(unit.max()) + 1) + unit if len(unit) else building
+    key, where = np.unique(np.column_stack([label, name]), axis=0, return_inverse=True)
+    total = np.bincount(where.ravel(), area)
+    biggest = np.argsort(area, kind="stable")
+    face_of_key = np.zeros(len(key), dtype=np.int64)
+    face_of_key[where.ravel()[biggest]] = biggest
+    order = np.argsort(total, kind="stable")
+    main = np.zeros(int(label.max()) + 1, dtype=np.int64)
+    main[key[order, 0]] = face_of_key[order]
+    return main

@@ -1,0 +1,102 @@
+"""Search: restarts of the compiled annealing, the best kept; the same seed gives the same labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gis.errors import InvalidInput
+from gis.geometry import FloatArray, IntArray
+from gis.partition import kernel
+from gis.partition.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to search: restarts, and steps of each (the greater of a least number and so many a node)."""
+
+    restarts: int
+    steps: int
+    steps_per_node: int
+    hot: float
+    cold: float
+
+
+EFFORTS: Mapping[str, Effort] = {
+    "draft": Effort(4, 3_000, 60, 250.0, 4.0),
+    "full": Effort(12, 30_000, 400, 400.0, 3.0),
+    "deep": Effort(40, 100_000, 1_500, 600.0, 3.0),
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Labels 0 … cells - 1 of the nodes, with the cost that the search saw."""
+
+    label: IntArray
+    cost: float
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are."""
+        return int(self.label.max()) + 1
+
+    def sizes(self, problem: Problem) -> FloatArray:
+        """Households of each cell."""
+        return np.bincount(self.label, problem.households, self.cells)
+
+
+def effort_named(name: str) -> Effort:
+    """An effort by its name.
+
+    Raises
+    ------
+    InvalidInput
+        ``partition.unknown_effort``.
+    """
+    if name not in EFFORTS:
+        raise InvalidInput("partition.unknown_effort", effort=name, known=list(EFFORTS))
+    return EFFORTS[name]
+
+
+def solve(
+    problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[], bool] | None = None
+) -> Solution:
+    """Find labels of low cost; every cell in one piece (over `Problem.links`).
+
+    Parameters
+    ----------
+    cancelled : callable, optional
+        Asked between restarts; the best so far is given.
+
+    Notes
+    -----
+    One cell is given without search where two would both be under the band.
+    """
+    n = len(problem.households)
+    total, terms = problem.total, problem.terms
+    if n == 1 or (total <= terms.high and total < 2 * terms.low) or total == 0:
+        return Solution(np.zeros(n, dtype=np.int64), 0.0)
+    most = int(min(n, np.ceil(1.4 * total / max(terms.low, 1.0)) + 4))
+    steps = max(effort.steps, effort.steps_per_node * n)
+    best: Solution | None = None
+    for restart in range(effort.restarts):
+        label = np.zeros(n, dtype=np.int64)
+        found = np.zeros(n, dtype=np.int64)
+        cost = float(
+            kernel.anneal(
+                problem.graph, label, most, terms, steps, effort.hot, effort.cold, seed * 1009 + restart, True, found
+            )
+        )
+        if best is None or cost < best.cost - 1e-9:
+            best = Solution(_numbered(found), cost)
+        if cancelled is not None and cancelled():
+            break
+    assert best is not None
+    return best
+
+
+def _numbered(label: IntArray) -> IntArray:
+    return np.unique(label, return_inverse=True)[1].astype(np.int64)
