@@ -1,0 +1,118 @@
+"""What every request passes on its way in and out: size limit, origin check, security headers, request id.
+
+Plain ASGI, so that streams pass through unbuffered.
+"""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import language_of, problem
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+PAGE_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "worker-src 'self' blob:",
+        "connect-src 'self'",
+        "frame-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+"""Nothing from outside, no inline script. MapLibre sets styles on elements, hence 'unsafe-inline' for those only."""
+
+REPORT_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'unsafe-inline'",
+        "img-src data: blob:",
+        "font-src data:",
+        "sandbox allow-scripts allow-popups",
+        "frame-ancestors 'self'",
+    )
+)
+"""The self-contained report has its scripts inside; the sandbox gives it an origin of its own, away from the session."""
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(self), camera=(), microphone=()",
+}
+
+
+class Guard:
+    """ASGI middleware round the whole application.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    body_limit : int
+        Bytes; a larger body is refused with 413, by its announced length or once it has sent more.
+    """
+
+    def __init__(self, app: ASGIApp, *, body_limit: int) -> None:
+        self.app = app
+        self.body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        request.state.request_id = secrets.token_hex(8)
+        out = _stamping(send, request.state.request_id)
+        refused = self._refusal(request)
+        if refused is not None:
+            status, code, params = refused
+            await problem(status, code, params, language=language_of(request))(scope, receive, out)
+            return
+        await self.app(scope, receive, out)
+
+    def _refusal(self, request: Request) -> tuple[int, str, dict[str, object]] | None:
+        if request.method not in SAFE_METHODS and not _same_origin(request.headers):
+            return 403, "http.foreign_origin", {}
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit():
+            return 400, "http.bad_request", {}
+        if int(length) > self.body_limit:
+            return 413, "http.too_large", {"limit_mb": round(self.body_limit / 1e6, 1)}
+        return None
+
+
+def _same_origin(headers: Headers) -> bool:
+    """Whether a request comes from our own pages, or from no browser at all.
+
+    Browsers send Origin with every unsafe request; programs that send none carry no cookie by accident.
+    """
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+
+
+def _stamping(send: Send, request_id: str) -> Send:
+    async def stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+            headers["X-Request-ID"] = request_id
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return stamped

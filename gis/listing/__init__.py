@@ -1,0 +1,63 @@
+"""The read side: pages of rows for maps and tables, filtered by scope in SQL.
+
+Each function takes the scopes (tree paths) under which its caller may see rows, made by `gis.permissions.scopes`; a row
+outside them does not exist for the caller. Geometry comes as GeoJSON text that PostGIS wrote, and is passed through
+untouched.
+"""
+
+from gis.listing.areas import WORLD, area, areas, extent
+from gis.listing.buildings import buildings, compounds
+from gis.listing.cells import cell, cells, parts
+from gis.listing.incidents import (
+    Change,
+    CountBy,
+    IncidentFilter,
+    counts,
+    incident,
+    incident_changes,
+    incidents,
+    incidents_since,
+    log,
+    newest_event_id,
+    plan_changes,
+)
+from gis.listing.people import categories, departments, mask_phone, posts, staff
+from gis.listing.plans import findings, plan, plans, rule_sets
+from gis.listing.window import Box, Filters, Listed, Row, Window
+
+__all__ = [
+    "WORLD",
+    "Box",
+    "Change",
+    "CountBy",
+    "Filters",
+    "IncidentFilter",
+    "Listed",
+    "Row",
+    "Window",
+    "area",
+    "areas",
+    "buildings",
+    "categories",
+    "cell",
+    "cells",
+    "compounds",
+    "counts",
+    "departments",
+    "extent",
+    "findings",
+    "incident",
+    "incident_changes",
+    "incidents",
+    "incidents_since",
+    "log",
+    "mask_phone",
+    "newest_event_id",
+    "parts",
+    "plan",
+    "plan_changes",
+    "plans",
+    "posts",
+    "rule_sets",
+    "staff",
+]
