@@ -710,3 +710,14 @@ def anneal(g, label, cells, t, steps, hot, cold, seed, from_start, best_label):
             best = current
             best_label[:] = s.label
     return best
+
+
+def warm() -> None:
+    """Compile the search, or load what was compiled before, by solving a problem of two nodes."""
+    ones = np.ones(2)
+    graph = Graph(
+        ones, ones, 4 * ones, np.zeros(2, np.int64), np.zeros(2, np.bool_), np.array([0, 1, 2]), np.array([1, 0]),
+        ones, ones, np.ones(2, np.bool_), np.zeros(2, np.int64), np.zeros((2, 2)),
+    )  # fmt: skip
+    terms = Terms(1.0, 1.0, 1.0, 1.0, *([1.0] * 9))
+    anneal(graph, np.zeros(2, np.int64), 3, terms, 1, 1.0, 0.5, 0, True, np.zeros(2, np.int64))
