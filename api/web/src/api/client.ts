@@ -1,0 +1,105 @@
+/** The one way from the pages to the API: JSON in and out, problem+json as an exception, lost network as a state. */
+
+import { language } from "../i18n";
+import { connection } from "../state/connection";
+
+type Query = Record<string, string | number | boolean | null | undefined>;
+
+interface Options {
+  query?: Query;
+  body?: unknown;
+  signal?: AbortSignal;
+}
+
+/** What the API refused, or what came between: `detail` is a sentence for people in their language. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+  ) {
+    super(detail);
+  }
+
+  get lostNetwork(): boolean {
+    return this.status === 0;
+  }
+}
+
+export function path(base: string, query: Query = {}): string {
+  const words = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") words.set(key, String(value));
+  }
+  const text = words.toString();
+  return text ? `${base}?${text}` : base;
+}
+
+async function send(method: string, url: string, { query, body, signal }: Options): Promise<Response> {
+  try {
+    const answer = await fetch(path(url, query), {
+      method,
+      signal,
+      credentials: "same-origin",
+      headers: {
+        accept: "application/json",
+        "accept-language": language.value,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    connection.set("online");
+    return answer;
+  } catch (reason) {
+    if ((reason as Error).name === "AbortError") throw reason;
+    connection.set("lost");
+    throw new Problem(0, "network", "");
+  }
+}
+
+async function refusal(answer: Response): Promise<Problem> {
+  const body: Record<string, unknown> = await answer.json().catch(() => ({}));
+  const detail = typeof body.detail === "string" ? body.detail : typeof body.title === "string" ? body.title : "";
+  return new Problem(answer.status, String(body.code ?? answer.status), detail);
+}
+
+/** Where a signed-out person goes, and comes back from. */
+export function toLogin(): void {
+  if (location.pathname.startsWith("/login")) return;
+  location.replace(path("/login", { next: location.pathname + location.search }));
+}
+
+async function call<T>(method: string, url: string, options: Options = {}): Promise<T> {
+  const answer = await send(method, url, options);
+  if (!answer.ok) {
+    if (answer.status === 401 && !(url === "/api/v1/session" && method === "POST")) toLogin();
+    throw await refusal(answer);
+  }
+  return answer.status === 204 ? (undefined as T) : ((await answer.json()) as T);
+}
+
+export const get = <T>(url: string, query?: Query, signal?: AbortSignal) => call<T>("GET", url, { query, signal });
+export const post = <T>(url: string, body: unknown = {}) => call<T>("POST", url, { body });
+export const put = <T>(url: string, body: unknown) => call<T>("PUT", url, { body });
+export const remove = (url: string) => call<void>("DELETE", url);
+
+interface Page<T> {
+  items?: T[];
+  features?: T[];
+  next: string | null;
+  total: number;
+}
+
+/** All rows of a paged list, up to `most`; `total` tells how many there are. */
+export async function all<T>(url: string, query: Query = {}, most = 5000): Promise<{ rows: T[]; total: number }> {
+  const rows: T[] = [];
+  let cursor: string | null = null;
+  let total = 0;
+  do {
+    const page: Page<T> = await get(url, { limit: Math.min(most, 1000), ...query, cursor });
+    rows.push(...(page.items ?? page.features ?? []));
+    total = page.total;
+    cursor = page.next;
+  } while (cursor && rows.length < most);
+  return { rows, total };
+}

@@ -1,0 +1,251 @@
+/** Shapes of the HTTP API, as far as the pages use them. */
+
+export type Id = number;
+export type Place = [lon: number, lat: number];
+export type Box = [west: number, south: number, east: number, north: number];
+
+export interface Paged<T> {
+  items: T[];
+  next: string | null;
+  total: number;
+}
+
+export interface Features<P, G extends GeoJSON.Geometry = GeoJSON.Geometry> {
+  type: "FeatureCollection";
+  features: GeoJSON.Feature<G, P>[];
+  next: string | null;
+  total: number;
+}
+
+export interface Area {
+  id: Id;
+  code: string;
+  name: string;
+  name_en?: string | null;
+  level?: string;
+  parent_id?: Id | null;
+  bbox?: Box | null;
+  households?: number;
+  buildings?: number;
+}
+
+export interface Session {
+  user: {
+    name: string;
+    username: string;
+    staff: { id: Id; name: string } | null;
+    must_change_password: boolean;
+  };
+  grants: { role: string; area: Area | null }[];
+  permissions: string[];
+  home: string;
+  extent: Box | null;
+}
+
+/** What has a name in both languages. */
+export interface Named {
+  name_zh: string;
+  name_en: string | null;
+}
+
+export interface Tier extends Named {
+  depth: number;
+  kind: "area" | "grid" | "micro_grid";
+  households_min: number | null;
+  households_max: number | null;
+}
+
+export interface RuleSet extends Named {
+  id: Id;
+  area?: Area | null;
+  tiers: Tier[];
+}
+
+export type RunState = "queued" | "running" | "done" | "failed" | "cancelled";
+
+export interface Run {
+  state: RunState;
+  done: number;
+  total: number;
+  message: string | null;
+}
+
+export type PlanState = "draft" | "future" | "in_force" | "superseded" | "discarded" | "withdrawn";
+
+export interface Plan {
+  id: Id;
+  title: string;
+  state: PlanState;
+  area: Area;
+  rule_set: RuleSet;
+  communities: number | Area[];
+  document_no: string | null;
+  effective_from: string | null;
+  published_at: string | null;
+  created_at: string | null;
+  run: Run | null;
+  bbox: Box | null;
+}
+
+export type CellState = "in_band" | "under" | "over" | "empty" | "unbounded";
+
+export interface Cell {
+  id: Id;
+  code: string;
+  name: string | null;
+  depth: number;
+  parent_id: Id | null;
+  community_id: Id;
+  community_name?: string;
+  households: number;
+  residents: number | null;
+  buildings?: number;
+  area_m2: number | null;
+  state: CellState;
+  color_index: number;
+  label?: Place;
+  bbox?: Box;
+}
+
+export interface Person {
+  post: string;
+  name: string;
+  phone: string | null;
+  tier?: string;
+  place?: string;
+}
+
+export interface GridDetail extends Cell {
+  people: Person[];
+  open_incidents?: number;
+}
+
+export interface TierStatistics {
+  depth: number;
+  name_zh: string;
+  name_en: string;
+  cells: number;
+  in_band_ratio: number | null;
+  households_min: number | null;
+  households_mean: number | null;
+  households_max: number | null;
+  households_min_allowed?: number | null;
+  households_max_allowed?: number | null;
+  histogram: [from: number, to: number, cells: number][];
+}
+
+export interface Statistics {
+  tiers: TierStatistics[];
+  gap_m2: number;
+  overlap_m2: number;
+  not_contiguous: number;
+}
+
+export interface Violation {
+  code: string;
+  severity: "error" | "warning" | "info";
+  depth: number | null;
+  cell_id: Id | null;
+  cell_code: string | null;
+  text: string;
+  bbox: Box | null;
+}
+
+export interface PublishPreview {
+  communities: number | Area[];
+  replaces: (Pick<Plan, "id" | "title"> & { communities?: number })[];
+  incidents_rehomed: number;
+  posts_moved: number;
+}
+
+export interface Building {
+  id: Id;
+  code: string;
+  name: string | null;
+  address: string | null;
+  floors: number | null;
+  households: number | null;
+  use: string;
+  compound_name?: string | null;
+  micro_grid_code?: string | null;
+  grid_code?: string | null;
+  lon: number;
+  lat: number;
+  distance_m?: number;
+}
+
+export interface Category extends Named {
+  code: string;
+  board?: string | null;
+  department?: string | null;
+}
+
+export interface Department {
+  id?: Id;
+  code: string;
+  name: string;
+  name_en?: string | null;
+}
+
+export interface Staff {
+  id: Id;
+  name: string;
+  phone: string | null;
+  posts: Named[];
+  department_name: string | null;
+}
+
+export interface Incident {
+  id: Id;
+  code: string;
+  status: string;
+  severity: number;
+  category: string;
+  category_name: string;
+  category_name_en: string | null;
+  title: string;
+  description?: string | null;
+  reported_at: string;
+  due_at?: string | null;
+  closed_at?: string | null;
+  grid_id?: Id | null;
+  grid_code?: string | null;
+  grid_name?: string | null;
+  community_name?: string | null;
+  compound_name?: string | null;
+  building_name?: string | null;
+  lead_department?: Department | null;
+  assignee?: { id: Id; name: string } | null;
+  last_seq: number;
+}
+
+export type IncidentFeature = GeoJSON.Feature<GeoJSON.Point, Incident>;
+
+export interface LogEntry {
+  seq: number;
+  action: string;
+  from_status: string | null;
+  to_status: string | null;
+  occurred_at: string;
+  actor: string | null;
+  note: string | null;
+}
+
+export interface IncidentDetail extends Incident {
+  people: Person[];
+  log: LogEntry[];
+  allowed_actions: string[];
+}
+
+export interface GeotagAnswer {
+  how: "inside" | "nearest" | "border" | "none";
+  distance_m: number | null;
+  area: { level: string; code: string; name: string }[];
+  community: Area | null;
+  compound: Area | null;
+  building: { code: string; name: string | null; address: string | null } | null;
+  grid: { id: Id; code: string; name: string | null } | null;
+  micro_grid: { id: Id; code: string; name: string | null } | null;
+  people: Person[];
+  flags: string[];
+}

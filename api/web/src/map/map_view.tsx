@@ -1,0 +1,28 @@
+import { useEffect, useRef } from "preact/hooks";
+import type { Box } from "../api/types";
+import { makeMap, type TownMap } from "./town_map";
+
+interface Props {
+  extent: Box | null;
+  onReady: (map: TownMap) => void;
+  label: string;
+}
+
+/** The place of a map in a page; the map is made once and taken away with it. */
+export function MapView({ extent, onReady, label }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    let map: TownMap | null = null;
+    let gone = false;
+    makeMap(place.current!, extent).then((made) => {
+      map = made;
+      if (gone) made.remove();
+      else onReady(made);
+    });
+    return () => {
+      gone = true;
+      map?.remove();
+    };
+  }, []);
+  return <section class="map" ref={place} aria-label={label} />;
+}

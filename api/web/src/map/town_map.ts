@@ -1,0 +1,97 @@
+/** A map of the town: base map, and ways to look at a place. What is drawn on it is put there by its siblings. */
+
+import "maplibre-gl/dist/maplibre-gl.css";
+import { type GeoJSONSource, Map as MapLibre, NavigationControl, ScaleControl, setWorkerUrl } from "maplibre-gl";
+import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
+import type { Box, Place } from "../api/types";
+import { t } from "../i18n";
+import { address, addressed } from "../state/address";
+import { baseStyle } from "./base_style";
+import { addPictures } from "./pictures";
+
+setWorkerUrl(workerUrl);
+
+const WHOLE_COUNTRY: Box = [73, 18, 135, 54];
+const PADDING = 48;
+
+export type TownMap = MapLibre;
+
+export const EMPTY: GeoJSON.FeatureCollection = { type: "FeatureCollection", features: [] };
+
+/** The view that the address bar asks for: `at=lon,lat,zoom`. */
+function addressedView(): { center: Place; zoom: number } | null {
+  const [lon, lat, zoom] = (addressed("at") ?? "").split(",").map(Number);
+  return [lon, lat, zoom].every(Number.isFinite) && Math.abs(lat) < 85 ? { center: [lon, lat], zoom } : null;
+}
+
+function words(): Record<string, string> {
+  return {
+    "Map.Title": t("map.title"),
+    "NavigationControl.ZoomIn": t("map.zoom_in"),
+    "NavigationControl.ZoomOut": t("map.zoom_out"),
+    "ScaleControl.Meters": "m",
+    "ScaleControl.Kilometers": "km",
+    "AttributionControl.ToggleAttribution": t("map.sources"),
+  };
+}
+
+/**
+ * Make a map in `container`, north up, ready when the promise resolves.
+ *
+ * `container.dataset.map` says `busy` or `idle` (everything asked for is drawn), for whoever waits for the picture.
+ */
+export function makeMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
+  const view = addressedView();
+  const map = new MapLibre({
+    container,
+    style: baseStyle(location.origin),
+    ...(view ?? { bounds: extent ?? WHOLE_COUNTRY, fitBoundsOptions: { padding: 24 } }),
+    locale: words(),
+    localIdeographFontFamily: "Noto Sans CJK SC, PingFang SC, Microsoft YaHei, sans-serif",
+    dragRotate: false,
+    pitchWithRotate: false,
+    touchPitch: false,
+    maxZoom: 19.5,
+    minZoom: 4,
+    attributionControl: { compact: true },
+    fadeDuration: 150,
+  });
+  map.touchZoomRotate.disableRotation();
+  map.keyboard.disableRotation();
+  map.addControl(new NavigationControl({ showCompass: false }), "top-right");
+  map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
+  container.dataset.map = "busy";
+  map.on("dataloading", () => {
+    container.dataset.map = "busy";
+  });
+  map.on("movestart", () => {
+    container.dataset.map = "busy";
+  });
+  map.on("idle", () => {
+    container.dataset.map = "idle";
+  });
+  map.on("moveend", () => {
+    const { lng, lat } = map.getCenter();
+    address({ at: `${lng.toFixed(5)},${lat.toFixed(5)},${map.getZoom().toFixed(2)}` });
+  });
+  return new Promise((resolve) => {
+    map.once("style.load", () => {
+      addPictures(map);
+      resolve(map);
+    });
+  });
+}
+
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+export function goToBox(map: TownMap, box: Box, maxZoom = 17): void {
+  map.fitBounds(box, { padding: PADDING, maxZoom, animate: !still(), duration: 700 });
+}
+
+export function goToPlace(map: TownMap, place: Place, zoom = 16.5): void {
+  map.flyTo({ center: place, zoom: Math.max(zoom, map.getZoom()), animate: !still(), duration: 700 });
+}
+
+export function setData(map: TownMap, source: string, data: GeoJSON.FeatureCollection): void {
+  (map.getSource(source) as GeoJSONSource | undefined)?.setData(data);
+}

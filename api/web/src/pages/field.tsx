@@ -1,0 +1,296 @@
+/** The field worker's page, for one hand on a phone: my buildings, my map, report, my tasks. */
+
+import "../style/incident.css";
+import "../style/field.css";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { all, get } from "../api/client";
+import type { Box, Building, Category, Cell, Id, IncidentFeature, Paged, Place, Session } from "../api/types";
+import { moment, t, useLanguage, word } from "../i18n";
+import { chooseCells, showCells } from "../map/cells";
+import { addFieldLayers, showMe, showOwnBuildings } from "../map/field_layers";
+import { addIncidents, chooseIncident, onIncident, showIncidents } from "../map/incident_layer";
+import { MapView } from "../map/map_view";
+import { goToBox, goToPlace, type TownMap } from "../map/town_map";
+import { BuildingList } from "../panels/building_list";
+import { Icon, type IconName } from "../panels/icons";
+import { IncidentCard } from "../panels/incident_card";
+import { done } from "../panels/notice";
+import { ReportSheet, stepOf } from "../panels/report_sheet";
+import { Shell } from "../panels/shell";
+import { Shown } from "../panels/shown";
+import { Empty } from "../panels/states";
+import { categoryOf, StatusMark } from "../panels/status_mark";
+import { address, addressed, addressedNumber } from "../state/address";
+import { type Draft, keepDraft, keptDraft, newDraft } from "../state/draft";
+import { useLoad } from "../state/load";
+import { usePosition } from "../state/position";
+import { mount } from "./mount";
+
+type View = "buildings" | "map" | "report" | "tasks";
+
+const VIEWS: readonly [View, IconName][] = [
+  ["buildings", "list"],
+  ["map", "map"],
+  ["report", "plus"],
+  ["tasks", "check"],
+];
+
+function around(cells: readonly Cell[]): Box | null {
+  const boxes = cells.flatMap((cell) => (cell.bbox ? [cell.bbox] : []));
+  if (boxes.length === 0) return null;
+  return [
+    Math.min(...boxes.map((box) => box[0])),
+    Math.min(...boxes.map((box) => box[1])),
+    Math.max(...boxes.map((box) => box[2])),
+    Math.max(...boxes.map((box) => box[3])),
+  ];
+}
+
+const middle = (box: Box | null): Place | null => (box ? [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] : null);
+
+/** The cells that a person holds a post for; of a grid and its micro-grids, the grid names the round. */
+function useOwnCells(): { cells: Cell[]; loading: boolean } {
+  const loaded = useLoad(() => all<Cell>("/api/v1/grids", { mine: true, geometry: false }), []);
+  const cells = useMemo(() => {
+    const rows = loaded.value?.rows ?? [];
+    const top = Math.min(...rows.map((cell) => cell.depth));
+    return rows.filter((cell) => cell.depth === top);
+  }, [loaded.value]);
+  return { cells, loading: loaded.busy };
+}
+
+function TaskList({ tasks, onPick }: { tasks: readonly IncidentFeature[]; onPick: (task: IncidentFeature) => void }) {
+  if (tasks.length === 0) return <Empty icon="check">{t("tasks.none")}</Empty>;
+  return (
+    <ul class="task-list" aria-label={t("tasks.list")}>
+      {tasks.map((task) => (
+        <li key={task.properties.id} data-task={task.properties.id} data-status={task.properties.status}>
+          <button type="button" onClick={() => onPick(task)}>
+            <span class="incident-title">{task.properties.title}</span>
+            <StatusMark status={task.properties.status} />
+            <span class="building-facts">
+              {[categoryOf(task.properties), moment(task.properties.reported_at)].join(" · ")}
+            </span>
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Desk({ session }: { session: Session }) {
+  const language = useLanguage();
+  const [map, setMap] = useState<TownMap | null>(null);
+  const [draft, setDraft] = useState<Draft | null>(keptDraft());
+  const [view, setView] = useState<View>(
+    draft ? "report" : (VIEWS.find(([name]) => name === addressed("view"))?.[0] ?? "buildings"),
+  );
+  const [building, setBuilding] = useState<Id | null>(addressedNumber("building"));
+  const [task, setTask] = useState<Id | null>(addressedNumber("task"));
+  const [aim, setAim] = useState<Place | null>(null);
+
+  const { cells, loading } = useOwnCells();
+  const box = useMemo(() => around(cells), [cells]);
+  const { position, tap } = usePosition(middle(box));
+  const buildings = useLoad(
+    () => all<Building>("/api/v1/buildings", { mine: true, geometry: false }, 2000).then((found) => found.rows),
+    [],
+  );
+  const tasks = useLoad(
+    () => all<IncidentFeature>("/api/v1/incidents", { open: true, mine: true }, 1000).then((found) => found.rows),
+    [language],
+  );
+  const categories = useLoad(
+    (signal) =>
+      get<Paged<Category> | Category[]>("/api/v1/categories", {}, signal).then((answer) =>
+        Array.isArray(answer) ? answer : answer.items,
+      ),
+    [language],
+  );
+
+  useEffect(() => address({ view, building, task }), [view, building, task]);
+  useEffect(() => keepDraft(draft), [draft]);
+
+  useEffect(() => {
+    if (!map) return;
+    showCells(map, { plan: null, kind: "micro_grids", depth: null, colouring: "none" });
+    addFieldLayers(map);
+    addIncidents(map);
+    onIncident(map, (id) => {
+      setTask(id);
+      setView("tasks");
+    });
+    map.on("move", () => setAim(map.getCenter().toArray() as Place));
+    map.on("click", (event) => {
+      const hit = map.queryRenderedFeatures(event.point, { layers: ["own-buildings", "incident-pin"] });
+      const id = hit.find((feature) => feature.layer.id === "own-buildings")?.properties.id;
+      if (id !== undefined) setBuilding(Number(id));
+    });
+  }, [map]);
+
+  useEffect(() => {
+    if (!map) return;
+    chooseCells(
+      map,
+      cells.map((cell) => cell.id),
+    );
+    if (box && !addressed("at")) goToBox(map, box);
+  }, [map, cells, box]);
+
+  useEffect(() => {
+    if (map) showOwnBuildings(map, buildings.value ?? [], building);
+  }, [map, buildings.value, building]);
+
+  useEffect(() => {
+    if (map) showMe(map, position?.place ?? null);
+  }, [map, position]);
+
+  useEffect(() => {
+    if (!map) return;
+    const open = tasks.value ?? [];
+    showIncidents(map, open);
+    chooseIncident(map, open.find((one) => one.properties.id === task) ?? null);
+  }, [map, tasks.value, task]);
+
+  const pickBuilding = (picked: Building) => {
+    setBuilding(picked.id);
+    setView("map");
+    if (map) goToPlace(map, [picked.lon, picked.lat], 17.5);
+  };
+
+  const openView = (next: View) => {
+    setView(next);
+    setTask(null);
+    if (next === "report") {
+      setDraft((kept) => kept ?? newDraft());
+      if (map && position) map.jumpTo({ center: position.place, zoom: Math.max(map.getZoom(), 16.5) });
+      setAim(position?.place ?? null);
+    }
+  };
+
+  const picking = view === "report" && draft !== null && stepOf(draft) === "place";
+  const mapShown = view === "map" || picking;
+
+  return (
+    <div class="field" data-view={view}>
+      <header class="my-grid">
+        <div>
+          <p class="over">{session.user.staff?.name ?? session.user.name}</p>
+          <h1>
+            {cells.length > 0
+              ? cells.map((cell) => cell.name ?? cell.code).join("、")
+              : loading
+                ? t("state.loading")
+                : t("field.no_grid")}
+          </h1>
+        </div>
+        {position && (
+          <p class="position" data-how={position.how}>
+            <Icon name="pin" size={18} />
+            {word("position", position.how)}
+            {position.how === "tapped" && (
+              <button type="button" class="button-link" onClick={() => tap(null)}>
+                {t("field.untap")}
+              </button>
+            )}
+          </p>
+        )}
+      </header>
+      <div class={mapShown ? "field-map field-map-shown" : "field-map"}>
+        <MapView extent={session.extent} onReady={setMap} label={t("map.own")} />
+        {picking && <div class="crosshair" aria-hidden="true" />}
+        {view === "map" && (
+          <div class="map-foot">
+            <button
+              type="button"
+              class="button"
+              onClick={() => {
+                if (map) tap(map.getCenter().toArray() as Place);
+                done(t("field.tapped"));
+              }}
+            >
+              <Icon name="target" />
+              {t("field.tap")}
+            </button>
+            {box && map && (
+              <button type="button" class="button" onClick={() => goToBox(map, box)}>
+                <Icon name="grid" />
+                {t("field.whole_grid")}
+              </button>
+            )}
+          </div>
+        )}
+      </div>
+      <div class={`field-pane${view === "map" ? " field-pane-away" : ""}${picking ? " field-pane-low" : ""}`}>
+        {view === "buildings" && (
+          <Shown loading={buildings}>
+            {(rows) => (
+              <BuildingList buildings={rows} from={position?.place ?? null} chosen={building} onPick={pickBuilding} />
+            )}
+          </Shown>
+        )}
+        {view === "report" && draft && (
+          <ReportSheet
+            categories={categories.value}
+            draft={draft}
+            aim={aim ?? position?.place ?? null}
+            onDraft={setDraft}
+            onLeave={() => {
+              setDraft(null);
+              setView("buildings");
+            }}
+            onSent={() => {
+              setDraft(null);
+              setView("tasks");
+              tasks.again();
+              done(t("report.sent"));
+            }}
+          />
+        )}
+        {view === "tasks" &&
+          (task !== null ? (
+            <IncidentCard
+              key={task}
+              id={task}
+              seq={undefined}
+              onClose={() => setTask(null)}
+              onChanged={() => {
+                tasks.again();
+              }}
+            />
+          ) : (
+            <Shown loading={tasks}>
+              {(rows) => (
+                <TaskList
+                  tasks={rows}
+                  onPick={(picked) => {
+                    setTask(picked.properties.id);
+                    if (map) goToPlace(map, picked.geometry.coordinates as Place);
+                  }}
+                />
+              )}
+            </Shown>
+          ))}
+      </div>
+      <nav class="field-tabs" aria-label={t("field.views")}>
+        {VIEWS.map(([name, icon]) => (
+          <button
+            key={name}
+            type="button"
+            class={`field-tab field-tab-${name}`}
+            aria-current={view === name ? "page" : undefined}
+            onClick={() => openView(name)}
+          >
+            <Icon name={icon} size={26} />
+            {word("field_tab", name)}
+            {name === "tasks" && tasks.value && tasks.value.length > 0 && (
+              <span class="count">{tasks.value.length}</span>
+            )}
+          </button>
+        ))}
+      </nav>
+    </div>
+  );
+}
+
+mount(() => <Shell page="field">{(session) => <Desk session={session} />}</Shell>);

@@ -1,0 +1,25 @@
+import type { Person } from "../api/types";
+import { t } from "../i18n";
+import { Icon } from "./icons";
+
+/** Who is responsible, nearest post first, with a number to call. */
+export function People({ people }: { people: Person[] }) {
+  if (people.length === 0) return <p class="lack">{t("people.none")}</p>;
+  return (
+    <ul class="people">
+      {people.map((person) => (
+        <li key={`${person.post}-${person.name}`}>
+          <Icon name="user" size={18} />
+          <span class="person-name">{person.name}</span>
+          <span class="person-post">{person.post}</span>
+          {person.phone && (
+            <a class="person-phone" href={`tel:${person.phone}`} aria-label={t("people.call", { name: person.name })}>
+              <Icon name="phone" size={16} />
+              {person.phone}
+            </a>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,202 @@
+/** Order a partition: which communities, by which rules, how hard to try. */
+
+import { useMemo, useState } from "preact/hooks";
+import { all, get, type Problem, post } from "../api/client";
+import type { Area, Id, Paged, Plan, RuleSet, Run } from "../api/types";
+import { named, t } from "../i18n";
+import { useLoad } from "../state/load";
+import { Dialog } from "./dialog";
+import { FieldRow, Segments } from "./field_row";
+import { Icon } from "./icons";
+import { Failed, sentence, Waiting } from "./states";
+
+interface Choices {
+  areas: Area[];
+  rules: RuleSet[];
+}
+
+async function choices(signal: AbortSignal): Promise<Choices> {
+  const [areas, rules] = await Promise.all([
+    all<Area>("/api/v1/areas", { geometry: false }),
+    get<Paged<RuleSet> | RuleSet[]>("/api/v1/rule-sets", {}, signal),
+  ]);
+  return { areas: areas.rows, rules: Array.isArray(rules) ? rules : rules.items };
+}
+
+/** Communities at or under an area of the tree. */
+function communitiesUnder(areas: readonly Area[], top: Id): Area[] {
+  const under = new Set([top]);
+  let grown = true;
+  while (grown) {
+    grown = false;
+    for (const area of areas) {
+      if (!under.has(area.id) && area.parent_id && under.has(area.parent_id)) {
+        under.add(area.id);
+        grown = true;
+      }
+    }
+  }
+  return areas.filter((area) => area.level === "community" && under.has(area.id));
+}
+
+const upperAreas = (areas: readonly Area[]) =>
+  areas.filter((area) => area.level !== "community" && communitiesUnder(areas, area.id).length > 0);
+
+interface Props {
+  onClose: () => void;
+  onStarted: (plan: Plan) => void;
+}
+
+export function RunDialog({ onClose, onStarted }: Props) {
+  const loaded = useLoad(choices, []);
+  if (!loaded.value) {
+    return (
+      <Dialog title={t("run.title")} onClose={onClose}>
+        {loaded.failure ? <Failed problem={loaded.failure} again={loaded.again} /> : <Waiting />}
+      </Dialog>
+    );
+  }
+  return <RunForm choices={loaded.value} onClose={onClose} onStarted={onStarted} />;
+}
+
+function RunForm({ choices: { areas, rules }, onClose, onStarted }: Props & { choices: Choices }) {
+  const tops = useMemo(() => upperAreas(areas), [areas]);
+  // The lowest area that still holds every community is the usual one to plan.
+  const usual = tops.at(-1)?.id ?? areas[0]?.id ?? null;
+  const [area, setArea] = useState<Id | null>(usual);
+  const [rule, setRule] = useState<Id | null>(rules[0]?.id ?? null);
+  const [left, setLeft] = useState<ReadonlySet<Id>>(new Set());
+  const [title, setTitle] = useState("");
+  const [seed, setSeed] = useState(1);
+  const [effort, setEffort] = useState<"draft" | "full">("draft");
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+
+  const communities = useMemo(() => (area === null ? [] : communitiesUnder(areas, area)), [areas, area]);
+  const chosen = communities.filter((community) => !left.has(community.id));
+  const place = areas.find((candidate) => candidate.id === area);
+  const usualTitle = place ? t("run.title_default", { area: named(place), date: new Date().toLocaleDateString() }) : "";
+
+  const toggle = (id: Id) => {
+    const next = new Set(left);
+    if (!next.delete(id)) next.add(id);
+    setLeft(next);
+  };
+
+  const start = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem(null);
+    try {
+      const answer = await post<{ plan: Plan; run: Run }>("/api/v1/plans", {
+        area_id: area,
+        rule_set_id: rule,
+        ...(left.size > 0 ? { community_ids: chosen.map((community) => community.id) } : {}),
+        title: title.trim() || usualTitle,
+        seed,
+        effort,
+      });
+      onStarted({ ...answer.plan, run: answer.plan.run ?? answer.run });
+    } catch (reason) {
+      setProblem(reason as Problem);
+      setBusy(false);
+    }
+  };
+
+  const foot = (
+    <>
+      <button type="button" class="button" onClick={onClose}>
+        {t("act.cancel")}
+      </button>
+      <button type="submit" form="run-form" class="button button-main" disabled={busy || chosen.length === 0 || !rule}>
+        <Icon name="play" />
+        {t("run.start")}
+      </button>
+    </>
+  );
+
+  return (
+    <Dialog title={t("run.title")} onClose={onClose} foot={foot}>
+      <form id="run-form" class="form" onSubmit={start}>
+        <FieldRow label={t("run.area")}>
+          <select value={String(area)} onChange={(event) => setArea(Number(event.currentTarget.value))}>
+            {tops.map((top) => (
+              <option key={top.id} value={String(top.id)}>
+                {named(top)}
+              </option>
+            ))}
+          </select>
+        </FieldRow>
+        <fieldset class="communities">
+          <legend>
+            {t("run.communities", { n: chosen.length, all: communities.length })}
+            <button type="button" class="button-link" onClick={() => setLeft(new Set())}>
+              {t("run.all")}
+            </button>
+            <button
+              type="button"
+              class="button-link"
+              onClick={() => setLeft(new Set(communities.map((community) => community.id)))}
+            >
+              {t("run.no_one")}
+            </button>
+          </legend>
+          <div class="checks">
+            {communities.map((community) => (
+              <label key={community.id}>
+                <input type="checkbox" checked={!left.has(community.id)} onChange={() => toggle(community.id)} />
+                {named(community)}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+        <FieldRow label={t("run.rules")}>
+          <select value={String(rule)} onChange={(event) => setRule(Number(event.currentTarget.value))}>
+            {rules.map((candidate) => (
+              <option key={candidate.id} value={String(candidate.id)}>
+                {named(candidate)}
+              </option>
+            ))}
+          </select>
+        </FieldRow>
+        <FieldRow label={t("run.plan_title")}>
+          <input
+            type="text"
+            value={title}
+            placeholder={usualTitle}
+            maxLength={120}
+            onInput={(event) => setTitle(event.currentTarget.value)}
+          />
+        </FieldRow>
+        <div class="form-pair">
+          <div class="field-row">
+            <span class="field-label">{t("run.effort")}</span>
+            <Segments
+              label={t("run.effort")}
+              value={effort}
+              onPick={setEffort}
+              choices={[
+                { value: "draft", label: t("run.effort_draft") },
+                { value: "full", label: t("run.effort_full") },
+              ]}
+            />
+          </div>
+          <FieldRow label={t("run.seed")} hint={t("run.seed_hint")}>
+            <input
+              type="number"
+              min={0}
+              max={2 ** 31 - 1}
+              value={seed}
+              onInput={(event) => setSeed(Number(event.currentTarget.value))}
+            />
+          </FieldRow>
+        </div>
+        {problem && (
+          <p class="form-problem" role="alert">
+            {sentence(problem)}
+          </p>
+        )}
+      </form>
+    </Dialog>
+  );
+}
