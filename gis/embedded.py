@@ -41,7 +41,7 @@ from gis.settings import Settings
 OLDEST_MAJOR = 15
 SUPERUSER = "postgres"
 OWNER = "wangge"
-EXTENSIONS = ("postgis", "btree_gist", "ltree")
+EXTENSIONS = ("postgis", "btree_gist", "ltree", "pg_trgm")
 PORT = 5432
 """Names the socket file only; nothing listens on a network port, so clusters never collide."""
 SOCKET_PATH_LIMIT = 107

@@ -38,7 +38,10 @@ def _one(url: str, query: str) -> object:
 def test_a_database_has_the_extensions_and_an_owner_without_special_rights(own_home: Path) -> None:
     url = embedded.ensure(own_home, durable=False)
     assert str(_one(url, "SELECT postgis_version()")).startswith("3.")
-    assert _one(url, "SELECT count(*) FROM pg_extension WHERE extname IN ('postgis', 'btree_gist', 'ltree')") == 3
+    assert (
+        _one(url, "SELECT count(*) FROM pg_extension WHERE extname IN ('postgis', 'btree_gist', 'ltree', 'pg_trgm')")
+        == 4
+    )
     assert _one(url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
 
 
