@@ -106,7 +106,7 @@ def test_a_backup_with_other_rows_than_it_says_changes_nothing(database: str, tm
 
 def test_no_database_is_left_over(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _written(database, tmp_path / "town.dump")
-    own = database.rpartition("/")[2].partition("?")[0]
+    own = database.partition("@/")[2].partition("?")[0]
     monkeypatch.setattr(backup.secrets, "token_hex", lambda _: own)
     backup.restore(database, tmp_path / "town.dump")
     with psycopg.connect(database) as connection:
