@@ -1,0 +1,298 @@
+"""What becomes of the cells in force when a plan replaces them: survivors, codes, and the edges between old and new.
+
+A cell survives where more than half of its households, and more than half of the new cell's, are the same (of ground
+where either has no households). So at most one new cell continues an old one, and it keeps its code.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from sqlalchemy import Row, bindparam, select, text, update
+from sqlalchemy.orm import Session
+
+from gis import codes
+from gis.codes import NewCell
+from gis.models import AdminArea, Grid, GridCode, GridLineage, TierRow
+
+SCHEME = "wangge"
+_WHOLE = 0.999
+_NOTHING = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What an old and a new cell of one depth have in common."""
+
+    old: Row[Any]
+    new: Row[Any]
+    households: int
+    old_area_ratio: float
+    new_area_ratio: float
+
+    @property
+    def old_ratio(self) -> float:
+        """Share of the old cell that went to the new one: of households, or of ground where it has none."""
+        return self.households / self.old.households if self.old.households else self.old_area_ratio
+
+    @property
+    def new_ratio(self) -> float:
+        """Share of the new cell that came from the old one."""
+        return self.households / self.new.households if self.new.households else self.new_area_ratio
+
+    @property
+    def survives(self) -> bool:
+        """Whether the new cell continues the old one."""
+        if not (self.old.households and self.new.households):
+            return self.old_area_ratio > 0.5 and self.new_area_ratio > 0.5
+        return self.old_ratio > 0.5 and self.new_ratio > 0.5
+
+    def kind(self, new_code: str) -> str:
+        """The word for the edge in `gis.models.plan.LINEAGE_KINDS`."""
+        if new_code == self.old.code:
+            shares = (self.old_ratio, self.new_ratio, self.old_area_ratio, self.new_area_ratio)
+            return "keep" if min(shares) > _WHOLE else "redraw"
+        if self.new_ratio > _WHOLE:
+            return "split"
+        return "merge" if self.old_ratio > _WHOLE else "transfer"
+
+
+def recode(session: Session, plan_id: int) -> dict[int, int]:
+    """Give a draft's cells the codes that they would bear in force now.
+
+    In a community that was never divided the codes stay as drawn.
+
+    Returns
+    -------
+    dict of int to int
+        From the id of a surviving cell in force to that of the draft's cell that continues it.
+    """
+    edges = edges_of(session, plan_id)
+    survivors = {edge.new.id: edge.old for edge in edges if edge.survives}
+    given = defaultdict(set)
+    for community_id, value in session.execute(_GIVEN, {"plan": plan_id, "scheme": SCHEME}):
+        given[community_id].add(value)
+    if given:
+        _set_codes(session, _final_codes(session, plan_id, survivors, given))
+    return {old.id: new_id for new_id, old in survivors.items()}
+
+
+def store_lineage(session: Session, plan_id: int, *, document_no: str | None) -> int:
+    """Write the edges from the cells in force to a plan's cells, whose codes are final; gives their number."""
+    edges = edges_of(session, plan_id)
+    session.add_all(
+        GridLineage(
+            from_id=edge.old.id,
+            to_id=edge.new.id,
+            kind=edge.kind(edge.new.code),
+            area_ratio=min(edge.old_area_ratio, 1.0),
+            households_ratio=min(edge.old_ratio, 1.0),
+            document_no=document_no,
+        )
+        for edge in edges
+    )
+    session.flush()
+    return len(edges)
+
+
+def edges_of(session: Session, plan_id: int) -> list[Edge]:
+    """All pairs of an old and a new cell of one depth that share more than a thousandth of the old one."""
+    new = _cells(session, _NEW, plan_id)
+    old = _cells(session, _OLD, plan_id)
+    if not old:
+        return []
+    households = _shared_households(session, plan_id, old, new)
+    edges: list[Edge] = []
+    for depth in sorted({cell.grid_depth for cell in old.values()}):
+        edges += _edges_of_depth(
+            [cell for cell in old.values() if cell.grid_depth == depth],
+            [cell for cell in new.values() if cell.grid_depth == depth],
+            households,
+        )
+    return edges
+
+
+def _edges_of_depth(
+    old: Sequence[Row[Any]], new: Sequence[Row[Any]], households: Mapping[tuple[int, int], int]
+) -> list[Edge]:
+    edges = []
+    for o, n, area in _shared_area(old, new):
+        shared = households.get((old[o].id, new[n].id), 0)
+        edge = Edge(old[o], new[n], shared, area / old[o].area, area / new[n].area)
+        if max(edge.old_area_ratio, edge.old_ratio) > _NOTHING:
+            edges.append(edge)
+    return edges
+
+
+def _shared_area(old: Sequence[Row[Any]], new: Sequence[Row[Any]]) -> Iterable[tuple[int, int, float]]:
+    """Pairs and the ground they share, in square degrees: only ratios of one place are taken of it."""
+    if not old or not new:
+        return []
+    old_ground = shapely.from_wkb([cell.wkb for cell in old])
+    new_ground = shapely.from_wkb([cell.wkb for cell in new])
+    n, o = shapely.STRtree(old_ground).query(new_ground, predicate="intersects")
+    same = np.array([old[i].wkb == new[j].wkb for i, j in zip(o.tolist(), n.tolist(), strict=True)], dtype=bool)
+    area = np.zeros(len(o))
+    area[same] = shapely.area(old_ground[o[same]])
+    # A cell that is unchanged shares nothing with its old neighbours; most redraws change little.
+    changed = ~same & ~np.isin(n, n[same]) & ~np.isin(o, o[same])
+    area[changed] = shapely.area(shapely.intersection(old_ground[o[changed]], new_ground[n[changed]]))
+    keep = area > 0
+    return zip(o[keep].tolist(), n[keep].tolist(), area[keep].tolist(), strict=True)
+
+
+def _shared_households(
+    session: Session, plan_id: int, old: Mapping[int, Row[Any]], new: Mapping[int, Row[Any]]
+) -> dict[tuple[int, int], int]:
+    """Households that pairs of cells of one depth share, summed up the tiers from the parts."""
+    shared: dict[tuple[int, int], float] = defaultdict(float)
+    for row in session.execute(_SHARED, {"plan": plan_id}):
+        ups = {cell.grid_depth: cell.id for cell in _up(old, row.old_id)}
+        for cell in _up(new, row.new_id):
+            if cell.grid_depth in ups:
+                shared[ups[cell.grid_depth], cell.id] += float(row.households)
+    return {pair: round(households) for pair, households in shared.items()}
+
+
+def _up(cells: Mapping[int, Row[Any]], cell_id: int) -> Iterable[Row[Any]]:
+    at: int | None = cell_id
+    while at is not None:
+        yield cells[at]
+        at = cells[at].parent_id
+
+
+def _final_codes(
+    session: Session, plan_id: int, survivors: Mapping[int, Row[Any]], given: Mapping[int, set[str]]
+) -> dict[int, str]:
+    rule_set_id = select(Grid.rule_set_id).where(Grid.plan_id == plan_id).limit(1)
+    tiers = session.scalars(select(TierRow).where(TierRow.rule_set_id.in_(rule_set_id)))
+    digits = {tier.grid_depth: tier.code_digits for tier in tiers}
+    cells = _cells(session, _NEW, plan_id)
+    communities = session.scalars(select(AdminArea).where(AdminArea.id.in_(list(given))))
+    community_codes = {community.id: community.code for community in communities}
+    final: dict[int, str] = {}
+    for community_id, values in given.items():
+        mine = [cell for cell in cells.values() if cell.community_id == community_id]
+        by_code = codes.recode(
+            [
+                NewCell(
+                    code=cell.code,
+                    parent=community_codes[community_id] if cell.parent_id is None else cells[cell.parent_id].code,
+                    depth=cell.grid_depth,
+                    digits=digits[cell.grid_depth],
+                )
+                for cell in mine
+            ],
+            survivors={cell.code: survivors[cell.id].code for cell in mine if cell.id in survivors},
+            given=values,
+        )
+        final |= {cell.id: by_code[cell.code] for cell in mine if by_code[cell.code] != cell.code}
+    return final
+
+
+def _set_codes(session: Session, final: Mapping[int, str]) -> None:
+    if not final:
+        return
+    table = Grid.__table__
+    connection = session.connection()
+    # In two steps, because two cells may swap their codes and (plan_id, code) is unique at every moment.
+    connection.execute(
+        update(table).where(table.c.id.in_(list(final))).values(code=text("'~' || id"))  # type: ignore[arg-type]
+    )
+    connection.execute(
+        update(table).where(table.c.id == bindparam("cell")).values(code=bindparam("new_code")),  # type: ignore[arg-type]
+        [{"cell": cell, "new_code": code} for cell, code in final.items()],
+    )
+    session.expire_all()
+
+
+def register_codes(session: Session, plan_id: int, *, at: Any) -> None:
+    """Enter a plan's codes from an instant on, and retire those of the cells that it ends and that do not go on."""
+    known = {"plan": plan_id, "scheme": SCHEME, "at": at}
+    session.execute(_RETIRE, known)
+    session.execute(_REGISTER, known)
+
+
+def unregister_codes(session: Session, plan_id: int, *, at: Any) -> None:
+    """Undo `register_codes` of a plan that never came into force."""
+    session.execute(
+        text("UPDATE grid_code SET retired_at = NULL WHERE retired_at = :at AND community_id IN"
+             " (SELECT community_id FROM plan_community WHERE plan_id = :plan)"),
+        {"at": at, "plan": plan_id},
+    )  # fmt: skip
+    session.execute(
+        GridCode.__table__.delete().where(GridCode.given_by_plan_id == plan_id)  # type: ignore[attr-defined]
+    )
+
+
+def _cells(session: Session, statement: Any, plan_id: int) -> dict[int, Row[Any]]:
+    return {row.id: row for row in session.execute(statement, {"plan": plan_id})}
+
+
+_COLUMNS = """
+    g.id, g.code, g.grid_depth, g.parent_id, g.community_id, g.households, ST_Area(g.geom) AS area,
+    ST_AsBinary(g.geom) AS wkb
+"""
+
+_NEW = text(f"SELECT {_COLUMNS} FROM grid g WHERE g.plan_id = :plan ORDER BY g.code")
+
+# The plans that this one would follow: in its communities, in force without an end, other than itself.
+_PREDECESSORS = """
+    SELECT pc.plan_id, pc.community_id FROM plan_community pc
+    WHERE upper_inf(pc.in_force_during) AND pc.plan_id <> :plan
+      AND pc.community_id IN (SELECT community_id FROM plan_community WHERE plan_id = :plan)
+"""
+
+_OLD = text(
+    f"""
+    SELECT {_COLUMNS} FROM ({_PREDECESSORS}) before
+    JOIN grid g ON g.plan_id = before.plan_id AND g.community_id = before.community_id ORDER BY g.code
+    """
+)
+
+# Where cuts differ, the overlap of two parts is the smaller one if one holds the other, else what would be expected.
+_SHARED = text(
+    f"""
+    SELECT o.grid_id AS old_id, n.grid_id AS new_id, sum(
+        CASE WHEN o.unit_span <@ n.unit_span AND o.floor_span <@ n.floor_span THEN o.households
+             WHEN n.unit_span <@ o.unit_span AND n.floor_span <@ o.floor_span THEN n.households
+             ELSE o.households::float * n.households / greatest(b.households, 1) END) AS households
+    FROM ({_PREDECESSORS}) before
+    JOIN grid_part o ON o.plan_id = before.plan_id
+    JOIN building b ON b.id = o.building_id
+    JOIN grid_part n ON n.plan_id = :plan AND n.building_id = o.building_id
+         AND n.unit_span && o.unit_span AND n.floor_span && o.floor_span
+    JOIN grid g ON g.id = o.grid_id AND g.community_id = before.community_id
+    WHERE o.households > 0 AND n.households > 0
+    GROUP BY o.grid_id, n.grid_id
+    """
+)
+
+_GIVEN = text(
+    "SELECT community_id, value FROM grid_code WHERE scheme = :scheme"
+    " AND community_id IN (SELECT community_id FROM plan_community WHERE plan_id = :plan)"
+)
+
+_RETIRE = text(
+    f"""
+    UPDATE grid_code c SET retired_at = :at
+    FROM grid g JOIN ({_PREDECESSORS}) before ON g.plan_id = before.plan_id AND g.community_id = before.community_id
+    WHERE c.scheme = :scheme AND c.value = g.code AND c.retired_at IS NULL
+      AND NOT EXISTS (SELECT FROM grid n WHERE n.plan_id = :plan AND n.code = g.code)
+    """
+)
+
+_REGISTER = text(
+    f"""
+    INSERT INTO grid_code (scheme, value, community_id, given_at, given_by_plan_id)
+    SELECT :scheme, n.code, n.community_id, :at, :plan FROM grid n
+    WHERE n.plan_id = :plan AND NOT EXISTS (
+        SELECT FROM ({_PREDECESSORS}) before
+        JOIN grid g ON g.plan_id = before.plan_id AND g.community_id = before.community_id WHERE g.code = n.code)
+    """
+)
