@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import geopandas as gpd
@@ -20,8 +22,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from gis.crs import WGS84_CODE
+from gis import households
+from gis.crs import WGS84_CODE, looks_shifted
 from gis.db import audit, translate
+from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.models import ImportRun
 from gis.permissions import Action, Actor, require
@@ -463,3 +467,59 @@ def _known(session: Session, layer: str, box: Any) -> pd.DataFrame:
     data = pd.DataFrame([dict(row) for row in rows], columns=[*LAYERS[layer].columns, "geometry"])
     shapes = gpd.GeoSeries([shapely.from_wkb(bytes(wkb)) for wkb in data.pop("geometry")], crs=WGS84_CODE)
     return conform(layer, gpd.GeoDataFrame(data, geometry=shapes))
+
+
+# --- From a file to the database -------------------------------------------------------------------------------------
+
+_GROUND_LAYERS = ("communities", "compounds", "buildings")
+
+
+def prepare(
+    session: Session, town: Town, *, rule: households.HouseholdRule | None = None, trust_crs: bool = False
+) -> tuple[Town, tuple[Finding, ...]]:
+    """Make a town ready for the database: estimates filled in, shifted data refused, geometry cleaned.
+
+    Parameters
+    ----------
+    session : Session
+        Read only: communities and compounds that the town leaves out.
+    town : Town
+        As `gis.exchange.read_any` gives it.
+    rule : HouseholdRule, optional
+        The preset by default.
+    trust_crs : bool
+        Go on although buildings and compounds look shifted against each other.
+
+    Raises
+    ------
+    InvalidInput
+        ``import.looks_shifted``.
+    """
+    town, estimated = households.estimate(town, rule)
+    whole = complete(session, town)
+    if not trust_crs:
+        _refuse_shifted(whole)
+    if not any(len(whole[layer]) for layer in _GROUND_LAYERS) or not len(whole["communities"]):
+        return town, estimated
+    if find_spec("gis.cleaning") is None:
+        return town, estimated
+    cleaned, repaired = import_module("gis.cleaning").clean(whole)
+    # What came from the database helped to place the rows and is not theirs to change.
+    own = Town({layer: cleaned[layer] for layer in cleaned if layer in town}, title=town.title)
+    told = [found for found in repaired if found.layer in town or found.layer not in LAYERS]
+    return own, (*estimated, *told)
+
+
+def _refuse_shifted(town: Town) -> None:
+    if not len(town["buildings"]) or not len(town["compounds"]):
+        return
+    test = looks_shifted(town.geo("buildings").geometry, town.geo("compounds").geometry)
+    if test.is_suspicious:
+        raise InvalidInput(
+            "import.looks_shifted",
+            misfit_percent=round(100 * test.misfit_ratio),
+            best_percent=round(100 * test.best_misfit_ratio),
+            buildings_crs=test.buildings_crs,
+            reference_crs=test.reference_crs,
+            compared=test.compared,
+        )

@@ -106,7 +106,7 @@ def store_assignments(
         Rows kept out: unknown person, place or post, a post that somebody else holds at that time.
     """
     with staged(session, "assignments", frame) as table:
-        staff = dict(session.execute(text(_STAFF.format(table=table))).tuples().all())
+        staff: dict[int, int | None] = dict(session.execute(text(_STAFF.format(table=table))).tuples().all())
         found = session.execute(text(_PLACES.format(table=table)), {"now": now}).mappings().all()
     places: dict[int, list[Any]] = {}
     for match in found:

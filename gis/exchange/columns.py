@@ -223,4 +223,4 @@ def match(layer: str, headers: Iterable[str], *, mapping: Mapping[str, str] | No
 def find(headers: Iterable[str], names: Iterable[str]) -> str | None:
     """The first header that is one of the names."""
     by_plain = {plain(header): header for header in headers}
-    return next((by_plain[plain(name)] for name in names if plain(name) in by_plain), None)
+    return next((by_plain[plain(name)] for name in names if name and plain(name) in by_plain), None)

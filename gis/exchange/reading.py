@@ -1,0 +1,183 @@
+"""One door for all files: find the format, the layers and the coordinate system, and look at every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from gis.crs import Crs, parse, shifted
+from gis.errors import InvalidInput, NotFound
+from gis.exchange import columns, osm, rows, tables, vectors
+from gis.findings import Finding, Severity
+from gis.town import LAYERS, Town
+
+LIMIT_MB = 512
+KNOWN_SUFFIXES = (*osm.SUFFIXES, *vectors.SUFFIXES, *tables.CSV_SUFFIXES, *tables.EXCEL_SUFFIXES)
+
+# Columns that tell a layer whose sheet or file is called nothing in particular; the first that fits.
+_TELLTALES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("assignments", frozenset({"post", "place"})),
+    ("staff", frozenset({"name", "phone"})),
+    ("areas", frozenset({"code", "level"})),
+    ("buildings", frozenset({"floors"})),
+    ("buildings", frozenset({"height_m"})),
+    ("buildings", frozenset({"units"})),
+    ("compounds", frozenset({"housing_class"})),
+    ("barriers", frozenset({"kind", "is_bridge"})),
+)
+
+
+def read_any(
+    path: Path | str,
+    *,
+    crs: str | Crs | None = None,
+    layer: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    limit_mb: int = LIMIT_MB,
+) -> tuple[Town, tuple[Finding, ...]]:
+    """Read a file of any known format into a town.
+
+    Parameters
+    ----------
+    path : Path
+        By its ending: OpenStreetMap (.osm, .osm.gz, .osm.pbf), GeoPackage, GeoJSON, Shapefile (also zipped),
+        FlatGeobuf, GeoParquet, KML, GML, CSV, Excel.
+    crs : str or Crs, optional
+        What the coordinates are in (`gis.crs.parse`). Needed where the file does not say it; where it does, the two
+        must agree, except that ``gcj02`` and ``bd09`` go before what the file says: files in them call themselves
+        WGS 84.
+    layer : str, optional
+        Which layer of a town the file is; by default found out by the names of file, layers, sheets and columns.
+    mapping : mapping of header to column, optional
+        Headers that are not known by themselves; ``lon``, ``lat`` and ``wkt`` may be given too.
+    limit_mb : int
+        Larger files are refused before they are opened.
+
+    Returns
+    -------
+    Town
+        In EPSG:4326; only the rows that can be used.
+    tuple of Finding
+        What became of the others, and what was repaired, with layer and row.
+
+    Raises
+    ------
+    NotFound
+        ``import.no_file``.
+    InvalidInput
+        ``import.too_large``, ``import.empty_file``, ``import.unknown_format``, ``import.unreadable_file``,
+        ``import.unknown_layer``, ``import.crs_conflict``, ``import.column_missing`` …
+    UnknownCrs
+        ``crs.unknown``, ``import.crs_missing``.
+    """
+    source = Path(path)
+    _check_file(source, limit_mb)
+    if layer is not None and layer not in LAYERS:
+        found = columns.find_layer(layer)
+        if found is None:
+            raise InvalidInput("import.unknown_layer", layer=layer, known=list(LAYERS))
+        layer = found
+    stated = None if crs is None else parse(crs)
+    name = source.name.lower()
+    if name.endswith(osm.SUFFIXES):
+        return osm.read(source)
+    sheets, findings = _sheets(source, limit_mb)
+    if not sheets:
+        raise InvalidInput("import.empty_file", path=source.name)
+    return _town(source, sheets, findings, layer, stated, mapping)
+
+
+def _check_file(path: Path, limit_mb: int) -> None:
+    if not path.is_file():
+        raise NotFound("import.no_file", path=str(path))
+    size = path.stat().st_size
+    if size == 0:
+        raise InvalidInput("import.empty_file", path=path.name)
+    if size > limit_mb * 1_000_000:
+        raise InvalidInput("import.too_large", path=path.name, size_mb=size // 1_000_000, limit_mb=limit_mb)
+    if not path.name.lower().endswith(KNOWN_SUFFIXES):
+        raise InvalidInput("import.unknown_format", path=path.name, known=", ".join(KNOWN_SUFFIXES))
+
+
+def _sheets(path: Path, limit_mb: int) -> tuple[list[vectors.VectorLayer], list[Finding]]:
+    name = path.name.lower()
+    if name.endswith(vectors.SUFFIXES):
+        return vectors.read(path), []
+    if name.endswith(tables.CSV_SUFFIXES):
+        sheets = tables.read_csv(path)
+    else:
+        sheets = tables.read_excel(path, limit_bytes=limit_mb * 1_000_000)
+    return [(title, frame, None) for title, frame, _ in sheets], [found for *_, more in sheets for found in more]
+
+
+def _town(
+    path: Path,
+    sheets: list[vectors.VectorLayer],
+    findings: list[Finding],
+    layer: str | None,
+    stated: Crs | None,
+    mapping: Mapping[str, str] | None,
+) -> tuple[Town, tuple[Finding, ...]]:
+    taken: dict[str, list[pd.DataFrame]] = {}
+    for title, frame, own in sheets:
+        kind = layer or _which_layer(path, title, frame, alone=len(sheets) == 1, mapping=mapping)
+        if kind is None:
+            findings.append(Finding("import.layer_skipped", Severity.NOTE, title, params={"rows": len(frame)}))
+            continue
+        crs = _agree(stated, own, path.name) if LAYERS[kind].geometry else None
+        made, more = rows.take(kind, frame, mapping=mapping, crs=crs, file=path.name)
+        taken.setdefault(kind, []).append(made)
+        findings += more
+    if not taken:
+        titles = [title for title, *_ in sheets]
+        raise InvalidInput("import.no_known_layer", path=path.name, found=titles, known=list(LAYERS))
+    town, more = _together(taken, title=path.name.split(".")[0])
+    return town, (*findings, *more)
+
+
+def _which_layer(
+    path: Path, title: str, frame: pd.DataFrame, *, alone: bool, mapping: Mapping[str, str] | None
+) -> str | None:
+    named = columns.find_layer(title) or (columns.find_layer(path.name.split(".")[0]) if alone else None)
+    if named is not None:
+        return named
+    headers = [str(header) for header in frame.columns if header != "geometry"]
+    for layer, wanted in _TELLTALES:
+        if wanted <= set(columns.match(layer, headers, mapping=mapping).values()):
+            return layer
+    return None
+
+
+def _agree(stated: Crs | None, own: Crs | None, file: str) -> Crs | None:
+    """The coordinate system to believe."""
+    if stated is None or own is None:
+        return stated or own
+    if stated.shift is not None:
+        return stated if own.is_geographic else shifted(own, stated.shift)
+    if (stated.is_wgs84 and own.is_wgs84) or stated.proj.equals(own.proj, ignore_axis_order=True):
+        return stated
+    raise InvalidInput("import.crs_conflict", path=file, stated=stated.name, own=own.name)
+
+
+def combine(towns: Iterable[Town]) -> tuple[Town, tuple[Finding, ...]]:
+    """One town out of several files: rows of the same layer one after the other, a repeated code left out."""
+    listed = list(towns)
+    if len(listed) == 1:
+        return listed[0], ()
+    gathered: dict[str, list[pd.DataFrame]] = {}
+    for town in listed:
+        for layer in town:
+            gathered.setdefault(layer, []).append(town[layer])
+    return _together(gathered, title=listed[0].title)
+
+
+def _together(frames: Mapping[str, list[pd.DataFrame]], *, title: str) -> tuple[Town, tuple[Finding, ...]]:
+    layers: dict[str, pd.DataFrame] = {}
+    findings: list[Finding] = []
+    for layer in LAYERS:
+        if layer in frames:
+            layers[layer], more = rows.combine(layer, frames[layer])
+            findings += more
+    return Town(layers, title=title), tuple(findings)
