@@ -474,7 +474,12 @@ def recombine(g, s, a, b, cells, t, heat, scratch, work, below_h, worth):
     best = np.inf
     pick = -1
     total = 0.0
+    tried = 0
     for k in range(found):
+        # Far worse by its households alone than the best of them: not worth measuring.
+        if k > 0 and worth[k] > worth[0] + 10.0 * heat + 100.0:
+            break
+        tried = k
         cut_side(n, work, picks[k], side)
         # Fewest renamed nodes: let side 1 take the name that it mostly has.
         same = 0
@@ -489,7 +494,7 @@ def recombine(g, s, a, b, cells, t, heat, scratch, work, below_h, worth):
             best = total
             pick = k
     if pick >= 0 and (best <= 0.0 or draw(s.random) < np.exp(-best / heat)):
-        if pick != found - 1:
+        if pick != tried:
             cut_side(n, work, picks[pick], side)
             same = 0
             for i in range(n):

@@ -222,7 +222,8 @@ def _cut(
     if tier.kind == "grid":
         noticed = diagnose(problem, limits, layer=tier.name_zh, key=parent.code)
     seed = zlib.crc32(f"{site.job.seed}/{parent.code}/{tier.ordinal}".encode())
-    solution = solve(problem, seed=seed, effort=site.job.effort, cancelled=cancelled)
+    effort = site.job.effort if tier.kind == "grid" else site.job.effort.for_parts()
+    solution = solve(problem, seed=seed, effort=effort, cancelled=cancelled)
     label = solution.label[node_of]
     groups = [_Group(parent.atoms[label == number]) for number in range(solution.cells)]
     if tier.kind == "micro_grid":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,15 @@ class Effort:
     steps_per_node: int
     hot: float
     cold: float
+
+    def for_parts(self) -> Effort:
+        """The effort inside one grid: a small problem, of which there are many."""
+        return replace(
+            self,
+            restarts=max(self.restarts // 2, 2),
+            steps=self.steps // 4,
+            steps_per_node=self.steps_per_node // 2,
+        )
 
 
 EFFORTS: Mapping[str, Effort] = {
