@@ -203,18 +203,19 @@ def translate(error: DBAPIError) -> GridError:
     name = getattr(diag, "constraint_name", None)
     if name in REFUSALS:
         kind, code = REFUSALS[name]
-        detail = getattr(diag, "message_detail", None) or getattr(diag, "message_primary", None) or ""
+        # Only our guards' own words: PostgreSQL's detail quotes the whole row, which is nobody's business.
+        detail = (getattr(diag, "message_primary", None) or "") if name.startswith("tr_") else ""
         return kind(code, constraint=name, detail=detail)
     state = getattr(error.orig, "sqlstate", None) or ""
     if isinstance(error, IntegrityError):
-        return Conflict("database.refused", constraint=name or "?", detail=str(error.orig).split("\n")[0])
+        return Conflict("database.refused", constraint=name or "?")
     if state in ("40001", "40P01", "55P03"):
         return Conflict("database.busy")
     if state == "57014":
         return Unavailable("database.timeout")
     if isinstance(error, OperationalError) or error.connection_invalidated:
         return Unavailable("database.away")
-    return Conflict("database.refused", constraint=name or state, detail=str(error.orig).split("\n")[0])
+    return Conflict("database.refused", constraint=name or state)
 
 
 def visible(statement: Select[Any], path_column: Any, actor: Actor, action: Action) -> Select[Any]:

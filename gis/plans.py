@@ -157,6 +157,7 @@ def publish(
     effective_from: datetime | None = None,
     document_no: str | None = None,
     replaces: Sequence[int] | None = None,
+    commit: bool = True,
 ) -> Publication:
     """Bring a draft into force at an instant, all of it or nothing.
 
@@ -169,6 +170,8 @@ def publish(
         By default ``now``. Earlier only where no plan governed before.
     replaces : sequence of int, optional
         The plans that the publisher saw in the preview; refused if it would be others now.
+    commit : bool
+        ``False`` only shows what would be (`preview`).
 
     Raises
     ------
@@ -182,6 +185,8 @@ def publish(
     StaleRevision
         ``plan.predecessor_changed``.
     """
+    if not commit:
+        return preview(session, plan_id, effective_from=effective_from, actor=actor, now=now)
     start = effective_from or now
     plan = locked_draft(session, plan_id, action=Action.PUBLISH_PLAN, actor=actor)
     _lock_communities(session, plan_id)
