@@ -45,7 +45,7 @@ REPORT_POLICY = "; ".join(
         "frame-ancestors 'self'",
     )
 )
-"""The self-contained report has its scripts inside; the sandbox gives it an origin of its own, away from the session."""
+"""The self-contained report has its scripts inside; the sandbox keeps them away from the session."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

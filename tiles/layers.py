@@ -77,11 +77,14 @@ LAYERS: Mapping[str, Layer] = {
             5,
             14,
             Action.VIEW_MAP,
-            {"code": "12-digit code", "level": "county, street or community", "name": "name", "name_en": "English name"},
+            {
+                "code": "12-digit code",
+                "level": "county, street or community",
+                "name": "name",
+                "name_en": "English name",
+            },
         ),
-        Layer(
-            "ground", 10, 15, Action.VIEW_MAP, {"kind": "green, farmland, square …", "name": "name"}, max_age_s=300
-        ),
+        Layer("ground", 10, 15, Action.VIEW_MAP, {"kind": "green, farmland, square …", "name": "name"}, max_age_s=300),
         Layer("water", 6, 15, Action.VIEW_MAP, {"kind": "water or river", "name": "name"}, max_age_s=300),
         Layer(
             "roads",
@@ -104,7 +107,13 @@ LAYERS: Mapping[str, Layer] = {
             11,
             15,
             Action.VIEW_MAP,
-            {"code": "code", "name": "name", "name_en": "English name", "is_walled": "closed", "housing_class": "class"},
+            {
+                "code": "code",
+                "name": "name",
+                "name_en": "English name",
+                "is_walled": "closed",
+                "housing_class": "class",
+            },
         ),
         Layer(
             "buildings",

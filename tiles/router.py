@@ -1,7 +1,6 @@
 """The routes of the tiles. What they need of the service around them is handed in: this room knows no other."""
 
-from __future__ import annotations
-
+# No postponed annotations here: FastAPI must find the dependencies, which are local names, in the signatures.
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,9 +22,7 @@ LayerName = Annotated[str, Path(pattern=r"^[a-z_]{1,30}$", description="One of t
 PlanId = Annotated[int | None, Query(alias="plan", ge=1, le=2**62, description="Show the cells of this draft instead")]
 
 
-def make_router(
-    *, session: Dependency, allow: Callable[[Action], Any], now: Callable[..., datetime]
-) -> APIRouter:
+def make_router(*, session: Dependency, allow: Callable[[Action], Any], now: Callable[..., datetime]) -> APIRouter:
     """The routes of tiles and TileJSON.
 
     Parameters

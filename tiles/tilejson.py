@@ -7,7 +7,9 @@ from typing import Any
 from tiles.layers import Layer
 
 
-def describe(layer: Layer, *, base: str, bounds: tuple[float, float, float, float], plan_id: int | None) -> dict[str, Any]:
+def describe(
+    layer: Layer, *, base: str, bounds: tuple[float, float, float, float], plan_id: int | None
+) -> dict[str, Any]:
     """The TileJSON document of a layer.
 
     Parameters

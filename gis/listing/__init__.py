@@ -7,7 +7,7 @@ untouched.
 
 from gis.listing.areas import WORLD, area, areas, extent
 from gis.listing.buildings import buildings, compounds
-from gis.listing.cells import cell, cells, parts
+from gis.listing.cells import cell, cell_in_full, cells, parts
 from gis.listing.incidents import (
     Change,
     CountBy,
@@ -21,11 +21,12 @@ from gis.listing.incidents import (
     newest_event_id,
     plan_changes,
 )
-from gis.listing.people import categories, departments, mask_phone, posts, staff
+from gis.listing.people import HOMES, categories, departments, mask_phone, person, posts, profile, responsible, staff
 from gis.listing.plans import findings, plan, plans, rule_sets
-from gis.listing.window import Box, Filters, Listed, Row, Window
+from gis.listing.window import Box, Filters, Listed, Row, Window, fetch
 
 __all__ = [
+    "HOMES",
     "WORLD",
     "Box",
     "Change",
@@ -40,11 +41,13 @@ __all__ = [
     "buildings",
     "categories",
     "cell",
+    "cell_in_full",
     "cells",
     "compounds",
     "counts",
     "departments",
     "extent",
+    "fetch",
     "findings",
     "incident",
     "incident_changes",
@@ -54,10 +57,13 @@ __all__ = [
     "mask_phone",
     "newest_event_id",
     "parts",
+    "person",
     "plan",
     "plan_changes",
     "plans",
     "posts",
+    "profile",
+    "responsible",
     "rule_sets",
     "staff",
 ]

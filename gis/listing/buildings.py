@@ -104,9 +104,7 @@ def _narrow(filters: Filters, *, grid_id: int | None, staff_id: int | None) -> s
     return ""
 
 
-def _nearest(
-    session: Session, window: Window, *, filters: Filters, prelude: str, near: tuple[float, float]
-) -> Listed:
+def _nearest(session: Session, window: Window, *, filters: Filters, prelude: str, near: tuple[float, float]) -> Listed:
     where = filters.sql()
     total = session.execute(text(f"{prelude} SELECT count(*) FROM {_SOURCE} {where}"), filters.params).scalar_one()
     offset = window.cursor or 0

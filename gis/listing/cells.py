@@ -8,7 +8,10 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from gis.errors import NotFound
+from gis.listing.people import responsible
 from gis.listing.window import Filters, Listed, Row, Window, box_of, fetch, fetch_page, point_of
+from gis.permissions import Action, Actor, may
+from gis.permissions import scopes as scopes_of
 
 _COLUMNS = f"""
     cell.id, cell.code, cell.name, cell.grid_depth AS depth, cell.parent_id, cell.plan_id, cell.community_id,
@@ -32,7 +35,13 @@ WITH RECURSIVE held AS (
     SELECT assignment.grid_id, area.path
     FROM assignment
     LEFT JOIN admin_area AS area ON assignment.area_id = area.id
-    WHERE assignment.staff_id = :staff_id AND assignment.valid_during @> CAST(:at AS timestamptz)
+    LEFT JOIN grid AS cell ON assignment.grid_id = cell.id
+    LEFT JOIN plan_community AS ruling ON cell.plan_id = ruling.plan_id AND cell.community_id = ruling.community_id
+    WHERE
+        assignment.staff_id = :staff_id
+        AND assignment.valid_during @> CAST(:at AS timestamptz)
+        -- a post is held while both its own range and its cell's plan last
+        AND (assignment.grid_id IS NULL OR ruling.in_force_during @> CAST(:at AS timestamptz))
 ),
 
 mine AS (
@@ -124,7 +133,8 @@ def cell(session: Session, grid_id: int, *, scopes: Sequence[str], draft_scopes:
     )
     rows = fetch(
         session,
-        f"SELECT {_COLUMNS}, lower(link.in_force_during) AS in_force_from, upper(link.in_force_during) AS in_force_to,"
+        f"SELECT {_COLUMNS}, community.path::text AS path,"
+        " lower(link.in_force_during) AS in_force_from, upper(link.in_force_during) AS in_force_to,"
         " (SELECT above.code FROM grid AS above WHERE above.id = cell.parent_id) AS parent_code,"
         f" ST_AsGeoJSON(cell.geom, 7) AS geometry FROM {_SOURCE} {filters.sql()}",
         filters.params,
@@ -139,6 +149,35 @@ def cell(session: Session, grid_id: int, *, scopes: Sequence[str], draft_scopes:
         {"grid_id": grid_id},
     )
     row["parts"] = parts(session, grid_id)
+    return row
+
+
+def cell_in_full(session: Session, grid_id: int, *, actor: Actor, at: datetime) -> Row:
+    """`cell` with the people who answer for it at that time and the incidents open in it.
+
+    Raises
+    ------
+    NotFound
+        ``grid.not_found``.
+    """
+    seen = scopes_of(actor, Action.VIEW_MAP)
+    row = cell(session, grid_id, scopes=seen, draft_scopes=scopes_of(actor, Action.VIEW_DRAFTS))
+    path = row.pop("path")
+    shows_phones = may(actor, Action.VIEW_CONTACTS, path)
+    row["people"] = responsible(session, [grid_id], at=at, shows_phones=shows_phones)[grid_id]
+    sees_incidents = may(actor, Action.VIEW_INCIDENTS, path)
+    row["open_incidents"] = fetch(
+        session,
+        f"""{BELOW}
+        SELECT incident.id, incident.code, incident.title, incident.status, incident.severity, incident.reported_at
+        FROM incident
+        WHERE incident.grid_id IN (SELECT below.id FROM below) AND incident.closed_at IS NULL
+            AND :sees_incidents
+        ORDER BY incident.reported_at DESC
+        LIMIT 200
+        """,
+        {"grid_id": grid_id, "sees_incidents": sees_incidents},
+    )
     return row
 
 

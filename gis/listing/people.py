@@ -1,4 +1,7 @@
-"""Lists of staff, departments and posts. Phones are masked unless the caller may see contacts where the person serves."""
+"""Lists of staff, departments and posts.
+
+Phones are masked unless the caller may see contacts where the person serves.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from gis import staff as staff_of
+from gis.listing.areas import extent
 from gis.listing.window import Filters, Listed, Row, Window, fetch, fetch_page
+from gis.permissions import Action, Actor, Role, allowed_actions, scopes
 
 # The places that a person serves at: posts held now, and the area of the department.
 _SOURCE = """
@@ -33,8 +39,12 @@ _SOURCE = """
         INNER JOIN post ON held.post_id = post.id
         INNER JOIN tier ON post.tier_id = tier.id
         LEFT JOIN grid AS cell ON held.grid_id = cell.id
+        LEFT JOIN plan_community AS ruling ON cell.plan_id = ruling.plan_id AND cell.community_id = ruling.community_id
         LEFT JOIN admin_area AS place ON place.id = coalesce(held.area_id, cell.community_id)
-        WHERE held.staff_id = person.id AND held.valid_during @> CAST(:at AS timestamptz)
+        WHERE
+            held.staff_id = person.id
+            AND held.valid_during @> CAST(:at AS timestamptz)
+            AND (held.grid_id IS NULL OR ruling.in_force_during @> CAST(:at AS timestamptz))
     ) AS serving
 """
 
@@ -73,7 +83,6 @@ def staff(
     filters.add_given("department.code = :department", department=department)
     if q:
         filters.add("(strpos(person.name, :q) > 0 OR starts_with(person.code, :q))", q=q)
-    # Bound in the column list only; the count does not mention it.
     listed = fetch_page(
         session,
         window,
@@ -150,3 +159,79 @@ def categories(session: Session) -> list[Row]:
         " FROM incident_category ORDER BY code",
         {},
     )
+
+
+HOMES = {
+    Role.ADMINISTRATOR: "/planner",
+    Role.PLANNER: "/planner",
+    Role.DISPATCHER: "/command",
+    Role.FIELD_WORKER: "/field",
+    Role.VIEWER: "/command",
+}
+"""The page that somebody with a role begins on; of several roles the first of this table counts."""
+
+
+def profile(session: Session, *, actor: Actor, now: datetime) -> Row:
+    """Who somebody is: account, person behind it, grants, what they may do, where they begin, and their extent."""
+    account = fetch(
+        session,
+        """
+        SELECT
+            account.name, account.username, account.must_change_password,
+            CASE WHEN person.id IS NOT NULL THEN json_build_object(
+                'id', person.id, 'code', person.code, 'name', person.name,
+                'department', department.name
+            ) END AS staff
+        FROM user_account AS account
+        LEFT JOIN staff AS person ON account.staff_id = person.id
+        LEFT JOIN department ON person.department_id = department.id
+        WHERE account.id = :user_id
+        """,
+        {"user_id": actor.user_id},
+    )
+    grants = fetch(
+        session,
+        """
+        SELECT
+            held.role,
+            CASE WHEN area.id IS NOT NULL THEN json_build_object(
+                'id', area.id, 'code', area.code, 'name', area.name, 'name_en', area.name_en, 'level', area.level
+            ) END AS area
+        FROM role_grant AS held
+        LEFT JOIN admin_area AS area ON held.area_id = area.id
+        WHERE held.user_id = :user_id AND held.valid_during @> CAST(:now AS timestamptz)
+        ORDER BY held.id
+        """,
+        {"user_id": actor.user_id, "now": now},
+    )
+    roles = {grant.role for grant in actor.grants}
+    return {
+        "user": account[0] if account else None,
+        "grants": grants,
+        "permissions": [str(action) for action in allowed_actions(actor)],
+        "home": next((page for role, page in HOMES.items() if role in roles), "/command"),
+        "extent": extent(session, scopes=scopes(actor, Action.VIEW_MAP)),
+    }
+
+
+def responsible(session: Session, grid_ids: Sequence[int], *, at: datetime, shows_phones: bool) -> dict[int, list[Row]]:
+    """The people of cells as plain rows, nearest place first; phones masked unless they may be shown."""
+    found = staff_of.responsible_many(session, grid_ids=grid_ids, at=at)
+    return {grid_id: [person(one, shows_phone=shows_phones) for one in held] for grid_id, held in found.items()}
+
+
+def person(one: staff_of.Responsible, *, shows_phone: bool) -> Row:
+    """One of the people responsible as a plain row."""
+    return {
+        "post": one.post_code,
+        "post_name_zh": one.post_zh,
+        "post_name_en": one.post_en,
+        "staff_id": one.staff_id,
+        "name": one.staff_name,
+        "phone": one.phone if shows_phone else mask_phone(one.phone),
+        "tier": one.tier_ordinal,
+        "tier_name_zh": one.tier_zh,
+        "tier_name_en": one.tier_en,
+        "place": one.place_code,
+        "place_name": one.place_name,
+    }

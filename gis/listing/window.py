@@ -115,7 +115,9 @@ def fetch_page(
     if window.cursor is not None:
         sorted_by = ", ".join(order)
         than = "<" if descending else ">"
-        paged.add(f"({sorted_by}) {than} (SELECT {sorted_by} FROM {source} WHERE {key} = :cursor)", cursor=window.cursor)
+        paged.add(
+            f"({sorted_by}) {than} (SELECT {sorted_by} FROM {source} WHERE {key} = :cursor)", cursor=window.cursor
+        )
     picked = f"{columns}, ST_AsGeoJSON({shape}, 7) AS geometry" if window.geometry and shape else columns
     direction = " DESC" if descending else ""
     by = ", ".join(f"{column}{direction}" for column in order)
@@ -130,9 +132,7 @@ def fetch_page(
 
 def box_of(column: str) -> str:
     """SQL for the bounding box of a geometry as a JSON array west, south, east, north."""
-    return (
-        f"json_build_array(ST_XMin({column}), ST_YMin({column}), ST_XMax({column}), ST_YMax({column}))"
-    )
+    return f"json_build_array(ST_XMin({column}), ST_YMin({column}), ST_XMax({column}), ST_YMax({column}))"
 
 
 def point_of(column: str) -> str:

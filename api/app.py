@@ -1,0 +1,73 @@
+"""The composition of the HTTP service, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+
+import tiles.router
+from api import deps, errors, live, pages
+from api.guard import Guard
+from api.routes import ROUTERS
+from gis.db import make_engine
+from gis.jobs import deferring_app
+from gis.settings import Settings
+
+BODY_LIMIT = 16_000_000
+"""Bytes of a request: 10,000 places to geotag are under 2 MB. Files come in by the command line."""
+
+_DESCRIPTION = """
+Urban grid management (网格化管理): communities, grids and micro-grids, who is responsible where, and incidents.
+
+Errors are `application/problem+json` with a stable `code`. Signing in gives an HttpOnly cookie. Lists and tiles hold
+only what lies in the areas that the caller was granted.
+"""
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = _clock) -> FastAPI:
+    """Make the service on a migrated database.
+
+    Parameters
+    ----------
+    settings : Settings
+    url : str
+        ``postgresql://…``, from `gis.embedded.database_url`.
+    clock : callable
+        Gives the present, aware; tests give their own.
+    """
+    services = deps.Services(
+        settings=settings, engine=make_engine(url), clock=clock, jobs=deferring_app(url), live=live.Broadcaster(url)
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with services.live.running(services.engine):
+            yield
+        services.engine.dispose()
+
+    app = FastAPI(
+        title="Wangge",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        docs_url=None,  # its page loads scripts from outside
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=BODY_LIMIT,
+        responses=deps.ERROR_RESPONSES,
+    )
+    app.state.services = services
+    errors.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(tiles.router.make_router(session=deps.SessionScope, allow=deps.allow, now=deps.now))
+    pages.install(app, dist=settings.web_dist)
+    app.add_middleware(deps.Compression, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Guard, body_limit=BODY_LIMIT)
+    return app

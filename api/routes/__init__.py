@@ -1,0 +1,15 @@
+"""The routes, one file a thing. Each states the action that it asks leave for (`api.deps.allow`)."""
+
+from api.routes import areas, buildings, geotag, grids, health, incidents, plans, session, staff
+
+ROUTERS = (
+    health.router,
+    session.router,
+    areas.router,
+    plans.router,
+    grids.router,
+    buildings.router,
+    staff.router,
+    geotag.router,
+    incidents.router,
+)

@@ -1,0 +1,123 @@
+"""Incidents: reported, listed, counted, moved, streamed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from api import live
+from api.deps import (
+    SESSION_COOKIE,
+    AwareTime,
+    Now,
+    ServicesDep,
+    SessionDep,
+    WindowDep,
+    allow,
+    answer,
+    collection,
+    feature,
+    still_allowed,
+)
+from api.routes.areas import Id, Search
+from api.schemas.incidents import Move, NewIncident
+from api.schemas.lists import Feature, Items, Page
+from gis import incident_desk, incidents, listing
+from gis.geotag import point_in_wgs84
+from gis.incident_flow import IncidentStatus
+from gis.permissions import Action, Actor, scopes
+
+router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
+Viewer = Annotated[Actor, allow(Action.VIEW_INCIDENTS)]
+Reporter = Annotated[Actor, allow(Action.REPORT_INCIDENT)]
+Mover = Annotated[Actor, allow(Action.COMMENT_INCIDENT)]
+IncidentId = Annotated[int, Path(ge=1, le=2**62)]
+
+
+def wanted(
+    actor: Viewer,
+    status: Annotated[list[IncidentStatus] | None, Query()] = None,
+    category: Annotated[str | None, Query(max_length=60)] = None,
+    grid: Id = None,
+    community: Id = None,
+    open: Annotated[bool | None, Query(description="true: not ended")] = None,
+    from_: Annotated[AwareTime | None, Query(alias="from", description="reported at or after")] = None,
+    to: Annotated[AwareTime | None, Query(description="reported before")] = None,
+    updated_since: Annotated[AwareTime | None, Query(description="with an entry in the log since: for polling")] = None,
+    after_event: Annotated[int | None, Query(ge=0, le=2**62, description="with a later entry in the log")] = None,
+    assigned: Annotated[str | None, Query(pattern="^me$", description="me: dispatched to the caller")] = None,
+    q: Search = None,
+) -> listing.IncidentFilter:
+    """Read the filters that lists and counts share."""
+    return listing.IncidentFilter(
+        status=None if status is None else tuple(str(one) for one in status), category=category, grid_id=grid,
+        community_id=community, is_open=open, since=from_, until=to, updated_since=updated_since,
+        after_event=after_event, assignee_id=(actor.staff_id or 0) if assigned else None, q=q,
+    )  # fmt: skip
+
+
+Wanted = Annotated[listing.IncidentFilter, Depends(wanted)]
+
+
+@router.get("", summary="Incidents, those reported last first", response_model=Page)
+def find(session: SessionDep, actor: Viewer, window: WindowDep, narrowed: Wanted) -> Response:
+    """With the grid each lies in, its department and assignee."""
+    listed = listing.incidents(session, window, scopes=scopes(actor, Action.VIEW_INCIDENTS), wanted=narrowed)
+    return collection(listed, window=window)
+
+
+@router.post("", summary="Report an incident", status_code=201, response_model=Feature)
+def report(given: NewIncident, session: SessionDep, actor: Reporter, present: Now) -> Response:
+    """The place decides the grid responsible; written durably before the answer."""
+    lon, lat = point_in_wgs84(given.lon, given.lat, crs=given.crs)
+    made = incidents.report(
+        session, lon=lon, lat=lat, category=given.category, title=given.title, description=given.description,
+        severity=given.severity, accuracy_m=given.accuracy_m, reported_at=given.reported_at or present,
+        request_id=given.request_id, actor=actor, now=present,
+    )  # fmt: skip
+    shown = feature(incident_desk.incident_in_full(session, made.id, actor=actor, at=present))
+    return answer(shown, status=201, headers={"Location": f"/api/v1/incidents/{made.id}"})
+
+
+@router.get("/counts", summary="Incidents counted", response_model=Items)
+def counts(session: SessionDep, actor: Viewer, narrowed: Wanted, by: listing.CountBy = "status") -> Response:
+    """By status, grid, category or community: all, and those not ended."""
+    items = listing.counts(session, scopes=scopes(actor, Action.VIEW_INCIDENTS), wanted=narrowed, by=by)
+    return answer({"items": items, "next": None, "total": len(items)})
+
+
+@router.get("/stream", summary="Incidents as they happen", response_class=StreamingResponse)
+async def stream(
+    request: Request,
+    actor: Viewer,
+    services: ServicesDep,
+    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+) -> StreamingResponse:
+    """Server-sent events: `incident` with the feature as lists have it, `plan` when a plan comes into force, `resync`
+    when the listener was too slow and should read the list again. `Last-Event-ID` replays what was missed."""
+    since = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
+    check = partial(still_allowed, services, request.cookies.get(SESSION_COOKIE, ""), Action.VIEW_INCIDENTS)
+    body = live.stream(
+        services.live, services.engine, scopes=scopes(actor, Action.VIEW_INCIDENTS), since=since, still_allowed=check
+    )
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+
+
+@router.get("/{incident_id}", summary="One incident", response_model=Feature)
+def show(session: SessionDep, actor: Viewer, present: Now, incident_id: IncidentId) -> Response:
+    """With its log, the people responsible and what the caller may do next."""
+    return answer(feature(incident_desk.incident_in_full(session, incident_id, actor=actor, at=present)))
+
+
+@router.post("/{incident_id}/actions", summary="Move an incident", response_model=Feature)
+def act(given: Move, session: SessionDep, actor: Mover, present: Now, incident_id: IncidentId) -> Response:
+    """Accept, dispatch, start, resolve … each asks leave for its own action where the incident lies."""
+    incidents.act(
+        session, incident_id, action=given.action, department=given.department, assignee=given.assignee,
+        note=given.note, request_id=given.request_id, expected_seq=given.expected_seq, actor=actor, now=present,
+    )  # fmt: skip
+    return answer(feature(incident_desk.incident_in_full(session, incident_id, actor=actor, at=present)))

@@ -1,0 +1,314 @@
+"""Long work on the queue: tasks of procrastinate, whose tables stand in our own PostgreSQL.
+
+A task takes ids only, is safe to run twice, tells its progress in its row (`plan_run`) and looks there whether it was
+cancelled. It is deferred in the transaction that makes the row: either both exist or neither.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from procrastinate import App, Blueprint, JobContext, PsycopgConnector, SyncPsycopgConnector
+from sqlalchemy import Engine, Select, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from gis import plan_review, plans, rules
+from gis.db import audit, unit_of_work
+from gis.errors import Conflict, GridError, NotFound, WrongState
+from gis.models import PlanRun
+from gis.permissions import SYSTEM, Actor
+from gis.rule_set import RuleSet
+from gis.town import Town
+
+log = logging.getLogger("wangge.jobs")
+
+QUEUE = "partition"
+TASK = "wangge:partition_plan"
+OPEN_STATES = ("queued", "running")
+PROGRESS_EVERY_S = 0.5
+
+tasks = Blueprint()
+
+
+class _Cancelled(Exception):
+    """The run was cancelled between two steps."""
+
+
+def deferring_app(url: str) -> App:
+    """The queue as the HTTP service sees it: it only puts jobs in, through the session's own connection."""
+    app = App(connector=SyncPsycopgConnector(conninfo=_conninfo(url), min_size=0, max_size=2))
+    app.add_tasks_from(tasks, namespace="wangge")
+    return app
+
+
+def worker_app(url: str) -> App:
+    """The queue as a worker sees it."""
+    app = App(connector=PsycopgConnector(conninfo=_conninfo(url), min_size=1, max_size=4))
+    app.add_tasks_from(tasks, namespace="wangge")
+    return app
+
+
+def work(url: str, engine: Engine, *, once: bool = False, name: str = "wangge") -> None:
+    """Run jobs until the process is told to stop; with ``once`` until the queue is empty."""
+    mark_interrupted(engine, now=datetime.now(UTC))
+    worker_app(url).run_worker(
+        queues=[QUEUE],
+        name=name,
+        concurrency=1,
+        wait=not once,
+        delete_jobs="successful",
+        additional_context={"engine": engine},
+        install_signal_handlers=not once,
+    )
+
+
+def request_partition(
+    session: Session, plan_id: int, *, jobs: App, seed: int, effort: str, actor: Actor, now: datetime
+) -> PlanRun:
+    """A run of the partitioner is noted for a plan and queued, in the session's transaction.
+
+    Raises
+    ------
+    Conflict
+        ``plan.run_alive`` if one is queued or running for the plan already.
+    """
+    if session.scalar(_latest(plan_id).where(PlanRun.state.in_(OPEN_STATES))) is not None:
+        raise Conflict("plan.run_alive", plan_id=plan_id)
+    run = PlanRun(
+        plan_id=plan_id,
+        state="queued",
+        seed=seed,
+        effort=effort,
+        created_at=now,
+        created_by=actor.name,
+        done=0,
+        total=0,
+    )
+    session.add(run)
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    task = jobs.configure_task(TASK, queue=QUEUE, queueing_lock=f"run-{run.id}", connection=connection)
+    run.job_id = task.defer(run_id=run.id)
+    session.flush()
+    return run
+
+
+def start_draft(
+    session: Session,
+    *,
+    area_id: int,
+    rule_set_id: int | None,
+    community_ids: Sequence[int] | None,
+    title: str,
+    seed: int,
+    effort: str,
+    jobs: App,
+    actor: Actor,
+    now: datetime,
+) -> tuple[int, PlanRun]:
+    """A draft is noted and its run queued; the rules are those in force for the area unless others are named."""
+    if rule_set_id is None:
+        rule_set_id = rules.in_force(session, area_id=area_id, on=now.date()).id
+    draft = plans.create_draft(
+        session,
+        area_id=area_id,
+        rule_set_id=rule_set_id,
+        community_ids=community_ids,
+        title=title,
+        recipe={"seed": seed, "effort": effort},
+        actor=actor,
+        now=now,
+    )
+    return draft.id, request_partition(session, draft.id, jobs=jobs, seed=seed, effort=effort, actor=actor, now=now)
+
+
+def describe(run: PlanRun) -> dict[str, Any]:
+    """A run as plain values."""
+    error = None if run.error_code is None else {"code": run.error_code, "params": run.error_params or {}}
+    return {
+        "state": run.state,
+        "done": run.done,
+        "total": run.total,
+        "message": run.message,
+        "error": error,
+        "cancel_requested": run.cancel_requested,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+    }
+
+
+def run_of(session: Session, plan_id: int) -> PlanRun:
+    """The latest run of a plan.
+
+    Raises
+    ------
+    NotFound
+        ``plan.no_run``.
+    """
+    run = session.scalar(_latest(plan_id))
+    if run is None:
+        raise NotFound("plan.no_run", plan_id=plan_id)
+    return run
+
+
+def _latest(plan_id: int) -> Select[tuple[PlanRun]]:
+    return select(PlanRun).where(PlanRun.plan_id == plan_id).order_by(PlanRun.id.desc()).limit(1)
+
+
+def cancel(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> PlanRun:
+    """A run is asked to stop: at once if it still waits, at its next step if it runs.
+
+    Raises
+    ------
+    WrongState
+        ``plan.run_over``.
+    """
+    run = run_of(session, plan_id)
+    session.refresh(run, with_for_update=True)
+    if run.state not in OPEN_STATES:
+        raise WrongState("plan.run_over", plan_id=plan_id, state=run.state)
+    run.cancel_requested = True
+    if run.state == "queued":
+        run.state, run.finished_at = "cancelled", now
+    audit(session, "plan.cancel_run", subject=f"plan:{plan_id}", actor=actor, now=now)
+    return run
+
+
+def mark_interrupted(engine: Engine, *, now: datetime) -> None:
+    """Runs that a worker left unfinished when it died are marked as failed, so that they can be asked for again.
+
+    To be called when no worker runs: one worker serves the queue of partitions.
+    """
+    with unit_of_work(engine) as session:
+        session.execute(
+            update(PlanRun)
+            .where(PlanRun.state == "running")
+            .values(state="failed", error_code="jobs.interrupted", error_params={}, finished_at=now)
+        )
+
+
+@tasks.task(name="partition_plan", pass_context=True)
+def partition_plan(context: JobContext, run_id: int) -> None:
+    """Divide the communities of a draft and store the cells."""
+    run_partition(context.additional_context["engine"], run_id, clock=lambda: datetime.now(UTC))
+
+
+def run_partition(engine: Engine, run_id: int, *, clock: Callable[[], datetime], processes: int | None = None) -> None:
+    """Do a queued run; nothing happens if it is not queued any more.
+
+    An error that Wangge knows ends in the run's row, for the planner to read; a bug also goes on to the log.
+    """
+    if not _begin(engine, run_id, clock()):
+        return
+    try:
+        _divide_and_store(engine, run_id, clock=clock, processes=processes)
+    except _Cancelled:
+        _end(engine, run_id, now=clock(), state="cancelled")
+    except GridError as error:
+        _end(engine, run_id, now=clock(), state="failed", error_code=error.code, error_params=_plain(error.params))
+    except Exception:
+        log.exception("partition run %s", run_id)
+        _end(engine, run_id, now=clock(), state="failed", error_code="jobs.unexpected", error_params={})
+        raise
+
+
+def _begin(engine: Engine, run_id: int, now: datetime) -> bool:
+    with unit_of_work(engine) as session:
+        claimed = session.execute(
+            update(PlanRun)
+            .where(PlanRun.id == run_id, PlanRun.state == "queued")
+            .values(state="running", started_at=now)
+            .returning(PlanRun.id)
+        )
+        return claimed.first() is not None
+
+
+def _end(engine: Engine, run_id: int, *, now: datetime, **values: Any) -> None:
+    with unit_of_work(engine) as session:
+        session.execute(update(PlanRun).where(PlanRun.id == run_id).values(finished_at=now, **values))
+
+
+def _divide_and_store(engine: Engine, run_id: int, *, clock: Callable[[], datetime], processes: int | None) -> None:
+    # Imported by the worker when a run begins: the HTTP service only defers, and is spared numba and its start.
+    from gis.partition import divide
+    from gis.partition.quality import statistics
+
+    with unit_of_work(engine) as session:
+        run = session.get_one(PlanRun, run_id)
+        plan_id, seed, effort = run.plan_id, run.seed, run.effort
+        town, rules_of_plan = _input(session, plan_id)
+    watch = _Watch(engine, run_id)
+    try:
+        division = divide(
+            town,
+            rules_of_plan,
+            seed=seed,
+            effort=effort,
+            processes=processes,
+            progress=watch.progress,
+            cancelled=watch.cancelled,
+        )
+    except Exception as error:
+        if watch.cancelled(at_once=True):
+            raise _Cancelled from error
+        raise
+    if watch.cancelled(at_once=True):
+        raise _Cancelled
+    quality = statistics(division, town)
+    with unit_of_work(engine) as session:
+        plans.store_division(session, plan_id, division=division, quality=quality, actor=SYSTEM, now=clock())
+        session.execute(
+            update(PlanRun)
+            .where(PlanRun.id == run_id)
+            .values(state="done", done=PlanRun.total, finished_at=clock(), message=None)
+        )
+
+
+def _input(session: Session, plan_id: int) -> tuple[Town, RuleSet]:
+    town = plans.town_of(session, community_ids=plan_review.community_ids(session, plan_id))
+    return town, rules.value(rules.get(session, plans.get(session, plan_id).rule_set_id))
+
+
+def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of an error as JSON holds them."""
+    return dict(json.loads(json.dumps(dict(params), default=str)))
+
+
+class _Watch:
+    """Writes progress into the run's row and reads there whether to stop, both at most every half second."""
+
+    def __init__(self, engine: Engine, run_id: int) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._told_at = self._asked_at = float("-inf")
+        self._stop = False
+
+    def progress(self, done: int, total: int, message: str) -> None:
+        if done < total and time.monotonic() - self._told_at < PROGRESS_EVERY_S:
+            return
+        self._told_at = time.monotonic()
+        with unit_of_work(self._engine) as session:
+            session.execute(
+                update(PlanRun)
+                .where(PlanRun.id == self._run_id)
+                .values(done=min(done, total), total=total, message=message[:200])
+            )
+
+    def cancelled(self, *, at_once: bool = False) -> bool:
+        if not self._stop and (at_once or time.monotonic() - self._asked_at >= PROGRESS_EVERY_S):
+            self._asked_at = time.monotonic()
+            with unit_of_work(self._engine) as session:
+                wish = session.scalar(select(PlanRun.cancel_requested).where(PlanRun.id == self._run_id))
+            self._stop = bool(wish)
+        return self._stop
+
+
+def _conninfo(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
