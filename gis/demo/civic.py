@@ -25,7 +25,7 @@ class Hall:
 
 @dataclass(frozen=True)
 class Manner:
-    """How a use is built: metres (low, high), storeys (low, high), names, how many at most, how many places stay free."""
+    """How a use is built: metres (low, high), storeys (low, high), names, most of them, share of places left free."""
 
     depth: tuple[float, float]
     width: tuple[float, float]
@@ -78,7 +78,7 @@ def _places(plot: Plot, manner: Manner, rng: np.random.Generator) -> list[Polygo
     straight, pivot = straighten(plot.polygon, plot.angle)
     depth = rng.uniform(*manner.depth)
     row = Row(depth, depth + manner.between, manner.between * 0.7, manner.setback)
-    shapes = []
+    shapes: list[Polygon] = []
     for left, right, bottom in reversed(spans(straight, row)):
         x = left + rng.uniform(0, 6)
         while x + manner.width[0] <= right:

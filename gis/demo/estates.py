@@ -62,7 +62,8 @@ def _choose(homes: list[Plot], wanted: int, rng: np.random.Generator) -> tuple[l
     """The plots to live on: the innermost, but four of each community first; and those left over."""
     order = sorted((plot for plot in homes if _is_roomy(plot)), key=lambda plot: plot.out + rng.normal(0, 0.05))
     seen: dict[int, int] = {}
-    first, later = [], []
+    first: list[Plot] = []
+    later: list[Plot] = []
     for plot in order:
         seen[plot.community] = seen.get(plot.community, 0) + 1
         (first if seen[plot.community] <= LEAST_COMPOUNDS else later).append(plot)

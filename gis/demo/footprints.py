@@ -163,7 +163,7 @@ def _fill(length: float, unit: float, gap: float, largest: int, rng: np.random.G
         if room < 2:
             return counts
         wanted = int(rng.integers(2, largest + 1)) if largest > 2 else 2
-        count = room if room <= wanted or room < wanted + 2 and room <= largest else wanted
+        count = room if room <= wanted or (room < wanted + 2 and room <= largest) else wanted
         count = min(count, largest, 6)
         length -= count * unit + (gap if counts else 0)
         counts.append(count)
@@ -207,8 +207,7 @@ def _courts(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[Ho
 def _court(x: float, y: float, w: float, d: float, form: int) -> Polygon:
     wing = 5.2
     if form == 0:
-        return Polygon([(x, y), (x + wing, y), (x + wing, y + d - wing), (x + w - wing, y + d - wing), (x + w - wing, y),
-                        (x + w, y), (x + w, y + d), (x, y + d)])  # fmt: skip
+        return box(x, y, w, d).difference(box(x + wing, y, w - 2 * wing, d - wing))
     if form == 1:
         return Polygon([(x, y), (x + wing, y), (x + wing, y + d - wing), (x + w, y + d - wing), (x + w, y + d),
                         (x, y + d)])  # fmt: skip
@@ -229,7 +228,8 @@ def _village(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[H
             terrace = rng.random() < 0.35 and x + 36 < right
             width = rng.uniform(26, 36) if terrace else rng.uniform(10, 14)
             shapes.append(box(x, bottom + rng.uniform(-1.5, 1.5), width, rng.uniform(6.5, 8.5)))
-            facts.append((1, int(rng.integers(4, 8))) if terrace else (int(rng.choice([1, 2])), int(rng.integers(1, 3))))
+            one_home = (int(rng.choice([1, 2])), int(rng.integers(1, 3)))
+            facts.append((1, int(rng.integers(4, 8))) if terrace else one_home)
             x += width + row.gap * rng.uniform(0.8, 2.2)
     placed = settle(shapes, polygon, angle, pivot)
     return [House(p, f, 1, n, "village") for p, (f, n) in zip(placed, facts, strict=True) if p is not None]

@@ -83,7 +83,8 @@ def street_names(kinds: list[tuple[str, bool, float]], rng: np.random.Generator)
     endings = {
         ("arterial", True): ("大街",), ("arterial", False): ("大道",),
         ("secondary", True): ("街", "东街"), ("secondary", False): ("路", "北路"),
-        ("minor", True): ("巷", "西街", "一街", "二街", "三街"), ("minor", False): ("支路", "南路", "一路", "二路", "三路"),
+        ("minor", True): ("巷", "西街", "一街", "二街", "三街"),
+        ("minor", False): ("支路", "南路", "一路", "二路", "三路"),
     }  # fmt: skip
     used: set[str] = set()
     names = [""] * len(kinds)

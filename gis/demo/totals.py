@@ -48,10 +48,10 @@ def choose(
         raise Infeasible("demo.no_room", buildings=BUILDINGS, room=int(room.sum()))
     counts += apportion(room - counts, left)
     kept, given_up = [], []
-    for estate, own, count in zip(estates, places, counts.tolist(), strict=True):
-        order = _from_garden(estate, own, rng)
-        kept.append([own[i] for i in sorted(order[:count])])
-        given_up.append([own[i] for i in sorted(order[count:])])
+    for estate, houses, count in zip(estates, places, counts.tolist(), strict=True):
+        order = _from_garden(estate, houses, rng)
+        kept.append([houses[i] for i in sorted(order[:count])])
+        given_up.append([houses[i] for i in sorted(order[count:])])
     return kept, given_up
 
 
@@ -71,8 +71,7 @@ def apportion(room: NDArray[np.int_], total: int) -> NDArray[np.int_]:
     if not total:
         return np.zeros_like(room)
     share = room * (total / room.sum())
-    counts = np.minimum(np.floor(share).astype(int), room)
-    counts = np.minimum(np.maximum(counts, np.minimum(room, 1)), room)
+    counts: NDArray[np.int_] = np.minimum(np.maximum(np.floor(share).astype(int), np.minimum(room, 1)), room)
     order = np.argsort(-(share - counts), kind="stable")
     step = 0
     while counts.sum() != total:

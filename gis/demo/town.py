@@ -191,7 +191,7 @@ def _address(
 
 
 def _gates(parts: Parts) -> list[list[Point]]:
-    """Gates of each walled compound, on the sides that face its weightiest streets; compounds without walls have none."""
+    """Gates of each walled compound, on the sides that face its weightiest streets; others have none."""
     tree, edges = land.nearest_edges(parts.network)
     rank = {"arterial": 1, "secondary": 0, "minor": 2}
     gates: list[list[Point]] = []
@@ -291,7 +291,8 @@ def plot_titles(parts: Parts) -> dict[int, str]:
 
 def _numeral(number: int) -> str:
     trades = ("水产", "丝绸", "机械", "纸业", "饲料", "电器", "服装", "化纤", "农机", "食品", "木器", "塑料")
-    return trades[number % len(trades)] + ("" if number < len(trades) else f"第{'二三四五六七八'[number // len(trades) - 1]}")
+    turn = number // len(trades)
+    return trades[number % len(trades)] + (f"第{'一二三四五六七八'[turn]}" if turn else "")
 
 
 def _barriers(parts: Parts, gates: list[list[Point]]) -> gpd.GeoDataFrame:
@@ -341,9 +342,11 @@ def _ground_cover(parts: Parts) -> gpd.GeoDataFrame:
         shape = plot.polygon
         if plot.use == "bank":
             shape = shape.difference(water.buffer(4)).buffer(0)
-        for part in shapely.get_parts(shape):
-            if part.area > 300:
-                rows.append({"kind": COVER.get(plot.use, "other"), "name": titles.get(index), "geometry": part})
+        rows += [
+            {"kind": COVER.get(plot.use, "other"), "name": titles.get(index), "geometry": part}
+            for part in shapely.get_parts(shape)
+            if part.area > 300
+        ]
     rows += [{"kind": "residential", "name": None, "geometry": estate.polygon} for estate in parts.estates]
     rows += [{"kind": "green", "name": None, "geometry": garden} for garden in _gardens(parts)]
     return _ground(pd.DataFrame(rows), "ground")
@@ -364,9 +367,7 @@ def _gardens(parts: Parts) -> list[shapely.Geometry]:
     return gardens
 
 
-def _pois(
-    parts: Parts, compounds: pd.DataFrame, buildings: pd.DataFrame, gates: list[list[Point]]
-) -> gpd.GeoDataFrame:
+def _pois(parts: Parts, compounds: pd.DataFrame, buildings: pd.DataFrame, gates: list[list[Point]]) -> gpd.GeoDataFrame:
     rows: list[dict[str, Any]] = []
 
     def add(kind: str, name: str, point: Point, compound: str | None = None) -> None:
