@@ -266,7 +266,14 @@ const names = (): LayerSpecification[] => [
     "source-layer": "buildings",
     minzoom: 17,
     layout: {
-      "text-field": ["coalesce", ["get", "name"], ["to-string", ["get", "households"]]],
+      "text-field": [
+        "case",
+        ["has", "name"],
+        ["get", "name"],
+        [">", ["coalesce", ["get", "households"], 0], 0],
+        ["to-string", ["get", "households"]],
+        "",
+      ],
       "text-font": FONT,
       "text-size": 11,
       "text-max-width": 6,

@@ -13,6 +13,9 @@ setWorkerUrl(workerUrl);
 
 const WHOLE_COUNTRY: Box = [73, 18, 135, 54];
 const PADDING = 48;
+/** What a card covers at the right of a wide map. */
+const CARD_PX = 430;
+const WIDE_PX = 900;
 
 export type TownMap = MapLibre;
 
@@ -84,12 +87,21 @@ export function makeMap(container: HTMLElement, extent: Box | null): Promise<Tow
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+const covered = (map: TownMap) => (map.getContainer().clientWidth > WIDE_PX ? CARD_PX : 0);
+
 export function goToBox(map: TownMap, box: Box, maxZoom = 17): void {
-  map.fitBounds(box, { padding: PADDING, maxZoom, animate: !still(), duration: 700 });
+  const padding = { top: PADDING, bottom: PADDING, left: PADDING, right: PADDING + covered(map) };
+  map.fitBounds(box, { padding, maxZoom, animate: !still(), duration: 700 });
 }
 
 export function goToPlace(map: TownMap, place: Place, zoom = 16.5): void {
-  map.flyTo({ center: place, zoom: Math.max(zoom, map.getZoom()), animate: !still(), duration: 700 });
+  map.flyTo({
+    offset: [-covered(map) / 2, 0],
+    center: place,
+    zoom: Math.max(zoom, map.getZoom()),
+    animate: !still(),
+    duration: 700,
+  });
 }
 
 export function setData(map: TownMap, source: string, data: GeoJSON.FeatureCollection): void {

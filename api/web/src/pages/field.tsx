@@ -12,6 +12,7 @@ import { addIncidents, chooseIncident, onIncident, showIncidents } from "../map/
 import { MapView } from "../map/map_view";
 import { goToBox, goToPlace, type TownMap } from "../map/town_map";
 import { BuildingList } from "../panels/building_list";
+import { cellInCommunity } from "../panels/cell_name";
 import { Icon, type IconName } from "../panels/icons";
 import { IncidentCard } from "../panels/incident_card";
 import { done } from "../panels/notice";
@@ -27,6 +28,8 @@ import { usePosition } from "../state/position";
 import { mount } from "./mount";
 
 type View = "buildings" | "map" | "report" | "tasks";
+
+const MOST_NAMED = 2;
 
 const VIEWS: readonly [View, IconName][] = [
   ["buildings", "list"],
@@ -57,6 +60,12 @@ function useOwnCells(): { cells: Cell[]; loading: boolean } {
     return rows.filter((cell) => cell.depth === top);
   }, [loaded.value]);
   return { cells, loading: loaded.busy };
+}
+
+function titleOf(cells: readonly Cell[]): string | null {
+  if (cells.length === 0) return null;
+  if (cells.length > MOST_NAMED) return t("field.several", { n: cells.length });
+  return cells.map((cell) => cellInCommunity(cell.community_name, cell)).join(" · ");
 }
 
 function TaskList({ tasks, onPick }: { tasks: readonly IncidentFeature[]; onPick: (task: IncidentFeature) => void }) {
@@ -176,13 +185,7 @@ function Desk({ session }: { session: Session }) {
       <header class="my-grid">
         <div>
           <p class="over">{session.user.staff?.name ?? session.user.name}</p>
-          <h1>
-            {cells.length > 0
-              ? cells.map((cell) => cell.name ?? cell.code).join("、")
-              : loading
-                ? t("state.loading")
-                : t("field.no_grid")}
-          </h1>
+          <h1>{titleOf(cells) ?? (loading ? t("state.loading") : t("field.no_grid"))}</h1>
         </div>
         {position && (
           <p class="position" data-how={position.how}>

@@ -6,6 +6,7 @@ import type { Id, IncidentDetail } from "../api/types";
 import { moment, named, t, word } from "../i18n";
 import { useLoad } from "../state/load";
 import { requestId } from "../state/request_id";
+import { cellInCommunity } from "./cell_name";
 import { DispatchDialog } from "./dispatch_dialog";
 import { Icon } from "./icons";
 import { NoteDialog } from "./note_dialog";
@@ -140,7 +141,9 @@ function Facts({ incident }: { incident: IncidentDetail }) {
   const rows: [string, string | null | undefined][] = [
     [
       t("incident.grid"),
-      [incident.community_name, incident.grid_name ?? incident.grid_code].filter(Boolean).join(" · "),
+      incident.grid_code
+        ? cellInCommunity(incident.community_name, { name: incident.grid_name, code: incident.grid_code })
+        : null,
     ],
     [t("incident.place"), [incident.compound_name, incident.building_name].filter(Boolean).join(" ")],
     [t("incident.lead"), named(incident.lead_department)],

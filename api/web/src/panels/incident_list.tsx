@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Id, IncidentFeature } from "../api/types";
 import { moment, number, t } from "../i18n";
+import { cellInCommunity } from "./cell_name";
 import { Empty } from "./states";
 import { categoryOf, StatusMark } from "./status_mark";
 
@@ -37,7 +38,9 @@ export function IncidentList({ features, chosen, arrived, onPick }: Props) {
                 <span>{categoryOf(p)}</span>
               </span>
               <span class="incident-where">
-                {[p.community_name, p.grid_name ?? p.grid_code].filter(Boolean).join(" · ") || t("incidents.no_grid")}
+                {p.grid_code
+                  ? cellInCommunity(p.community_name, { name: p.grid_name, code: p.grid_code })
+                  : t("incidents.no_grid")}
               </span>
             </button>
           </li>

@@ -8,12 +8,13 @@ export function LanguageSwitch() {
   return (
     <button
       type="button"
+      aria-label={other === "zh" ? "中文" : "English"}
       class="button-quiet"
       lang={other === "zh" ? "zh-CN" : "en"}
       onClick={() => switchLanguage(other)}
     >
       <Icon name="language" />
-      {other === "zh" ? "中文" : "English"}
+      <span class="language-name">{other === "zh" ? "中文" : "English"}</span>
     </button>
   );
 }

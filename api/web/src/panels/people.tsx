@@ -12,7 +12,8 @@ export function People({ people }: { people: Person[] }) {
           <Icon name="user" size={18} />
           <span class="person-name">{person.name}</span>
           <span class="person-post">{person.post}</span>
-          {person.phone && (
+          {person.phone?.includes("*") && <span class="person-post">{person.phone}</span>}
+          {person.phone && !person.phone.includes("*") && (
             <a class="person-phone" href={`tel:${person.phone}`} aria-label={t("people.call", { name: person.name })}>
               <Icon name="phone" size={16} />
               {person.phone}

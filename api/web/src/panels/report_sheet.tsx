@@ -5,6 +5,7 @@ import { Problem, post } from "../api/client";
 import type { Category, GeotagAnswer, IncidentFeature, Place } from "../api/types";
 import { named, number, t, useLanguage, word } from "../i18n";
 import type { Draft } from "../state/draft";
+import { cellInCommunity } from "./cell_name";
 import { Icon, type IconName } from "./icons";
 import { sentence, Waiting } from "./states";
 
@@ -73,7 +74,7 @@ function Whose({ place }: { place: Place | null }) {
     <div class="whose" data-how={answer.how}>
       <p>
         <Icon name="grid" size={18} />
-        <strong>{[answer.community?.name, cell.name ?? cell.code].filter(Boolean).join(" · ")}</strong>
+        <strong>{cellInCommunity(answer.community?.name, cell)}</strong>
       </p>
       {answer.people[0] && (
         <p>

@@ -4,6 +4,9 @@ import type { Statistics, Tier, TierStatistics } from "../api/types";
 import { named, number, percent, t } from "../i18n";
 import { Icon } from "./icons";
 
+/** More numbers than this run into one another below the bars. */
+const LABELS_SHOWN = 8;
+
 type Band = [low: number | null, high: number | null];
 
 const inside = ([low, high]: Band, from: number, to: number) =>
@@ -11,10 +14,11 @@ const inside = ([low, high]: Band, from: number, to: number) =>
 
 function Histogram({ bins, band, name }: { bins: TierStatistics["histogram"]; band: Band; name: string }) {
   const most = Math.max(1, ...bins.map(([, , cells]) => cells));
+  const every = Math.ceil(bins.length / LABELS_SHOWN);
   return (
     <figure class="histogram">
       <div class="bars" role="img" aria-label={t("stats.histogram", { name })}>
-        {bins.map(([from, to, cells]) => (
+        {bins.map(([from, to, cells], index) => (
           <div
             key={from}
             class={inside(band, from, to) ? "bin" : "bin bin-out"}
@@ -22,7 +26,7 @@ function Histogram({ bins, band, name }: { bins: TierStatistics["histogram"]; ba
           >
             <span class="bin-count">{cells > 0 ? cells : ""}</span>
             <div class="bin-bar" style={{ height: `${(cells / most) * 100}%` }} />
-            <span class="bin-from">{from}</span>
+            <span class="bin-from">{index % every === 0 ? from : ""}</span>
           </div>
         ))}
       </div>
