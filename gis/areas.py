@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, cast, or_, select
+from sqlalchemy import cast, or_, select
 from sqlalchemy.orm import Session
 
 from gis.db import visible
@@ -51,7 +51,7 @@ def find(
     limit: int = 1000,
 ) -> Sequence[AdminArea]:
     """Areas that somebody may see, by level, parent, and a piece of name or code; ordered by code."""
-    statement: Select[tuple[AdminArea]] = visible(select(AdminArea), AdminArea.path, actor, Action.VIEW_MAP)
+    statement = visible(select(AdminArea), AdminArea.path, actor, Action.VIEW_MAP)
     if level is not None:
         statement = statement.where(AdminArea.level == level)
     if parent_id is not None:

@@ -53,10 +53,11 @@ def sync_parts(session: Session, *, now: datetime, building_ids: Sequence[int] |
         Parts added or changed.
     """
     session.flush()
-    chosen = {"now": now, "ids": list(building_ids) if building_ids is not None else None}
+    ids = None if building_ids is None else list(building_ids)
+    chosen = {"now": now, "ids": ids}
     added = session.execute(_ADD_WHOLE, chosen)
     changed = session.execute(_UPDATE_WHOLE, chosen)
-    spread = _spread(session, chosen["ids"])
+    spread = _spread(session, ids)
     return int(added.rowcount + changed.rowcount) + spread  # type: ignore[attr-defined]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -32,6 +32,8 @@ from gis.errors import (
 )
 from gis.models import AuditLog, Ltree
 from gis.permissions import EVERYWHERE, Action, Actor, scopes
+
+AnySelect = TypeVar("AnySelect", bound=Select[Any])
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_306_811  # any number of our own: two processes that start together migrate one after the other
@@ -218,7 +220,7 @@ def translate(error: DBAPIError) -> GridError:
     return Conflict("database.refused", constraint=name or state)
 
 
-def visible(statement: Select[Any], path_column: Any, actor: Actor, action: Action) -> Select[Any]:
+def visible(statement: AnySelect, path_column: Any, actor: Actor, action: Action) -> AnySelect:
     """Keep only the rows whose area lies in a subtree where somebody may do something; the row filter of every list.
 
     Rows whose path is NULL (a place in no area) are seen only by who may act everywhere.

@@ -234,11 +234,10 @@ def locate(
     cells = session.execute(_CELLS, known).all()
     if not cells:
         area_id = session.scalar(_COMMUNITY, known)
-        flags = ("in_no_grid",) if area_id is not None else ("in_no_community", "in_no_grid")
-        return Where(area_id, None, None, flags)
+        return Where(area_id, None, None, ("in_no_grid",) if area_id is not None else ("in_no_community", "in_no_grid"))
     stacked = [cell for cell in cells if cell.floor_from is not None]
     chosen = next((cell for cell in stacked if floor is not None and _holds(cell, floor)), cells[0])
-    flags = ("stack",) if chosen in stacked and floor is None else ()
+    flags: tuple[str, ...] = ("stack",) if chosen in stacked and floor is None else ()
     if chosen.is_near_border:
         flags += ("near_border",)
     part = session.scalar(_PART, {**known, "grid": chosen.id, "floor": floor})

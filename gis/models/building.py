@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Computed, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ExcludeConstraint, Range
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from gis.models.base import Base, Id, Ref, geometry, one_of
@@ -203,5 +203,5 @@ class ImportRun(Base):
     finished_at: Mapped[datetime | None]
     counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     findings: Mapped[list[dict[str, Any]]] = mapped_column(
-        Base.type_annotation_map[dict[str, Any]], server_default=text("'[]'")
+        JSONB(), server_default=text("'[]'")
     )

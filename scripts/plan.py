@@ -1,0 +1,158 @@
+"""``wangge plan``: look at plans; publish, withdraw and discard them, shown first and done with ``--commit``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from gis import db, embedded, plans
+from gis.messages import text as sentence
+from gis.permissions import SYSTEM
+from gis.worktime import CHINA
+from scripts.program import Program, pass_program, print_json
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+_commit = click.option("--commit", is_flag=True, help="Do it; without this it is only shown.")
+
+
+@click.group()
+def command() -> None:
+    """Plans: versions of the division of communities into grids."""
+
+
+@contextmanager
+def _session(program: Program) -> Iterator[Session]:
+    with db.unit_of_work(db.make_engine(embedded.database_url(program.settings))) as session:
+        yield session
+
+
+@command.command("list")
+@_json
+@pass_program
+def list_(program: Program, as_json: bool) -> None:
+    """List plans, the newest first."""
+    with _session(program) as session:
+        rows = [dict(row._mapping) for row in session.execute(_PLANS)]
+    if as_json:
+        print_json({"plans": rows})
+        return
+    if not rows:
+        program.say("plan.none")
+    for row in rows:
+        click.echo("\t".join(str(value if value is not None else "") for value in row.values()))
+
+
+@command.command()
+@click.argument("plan_id", type=int)
+@_json
+@pass_program
+def show(program: Program, plan_id: int, as_json: bool) -> None:
+    """Show a plan's figures and what is out of its bands."""
+    with _session(program) as session:
+        plan = plans.get(session, plan_id)
+        found: dict[str, Any] = {
+            "id": plan.id,
+            "title": plan.title,
+            "state": plans.state_of(session, plan_id),
+            "effective_from": plan.effective_from,
+            "statistics": plans.statistics(session, plan_id),
+            "violations": plans.violations(session, plan_id),
+        }
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"{found['id']}\t{found['title']}\t{found['state']}\t{found['effective_from'] or ''}")
+    for tier in found["statistics"]["tiers"]:
+        name = tier["name_zh"] if program.language == "zh" else tier["name_en"]
+        click.echo(
+            f"{name}\t{tier['cells']}\t{tier['in_band']}/{tier['cells']}\t"
+            f"{tier['households_min']}-{tier['households_max']}"
+        )
+    for violation in found["violations"]:
+        click.echo(sentence(violation["code"], violation["params"], language=program.language))
+
+
+@command.command()
+@click.argument("plan_id", type=int)
+@click.option("--from", "since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="China time; now if absent.")
+@click.option("--document", help="Number of the document that approves the plan.")
+@_commit
+@_json
+@pass_program
+def publish(
+    program: Program, plan_id: int, since: datetime | None, document: str | None, commit: bool, as_json: bool
+) -> None:
+    """Bring a draft into force."""
+    with _session(program) as session:
+        outcome = plans.publish(
+            session,
+            plan_id,
+            effective_from=since.replace(tzinfo=CHINA) if since else None,
+            document_no=document,
+            actor=SYSTEM,
+            now=datetime.now(UTC),
+            commit=commit,
+        )
+    if as_json:
+        print_json(asdict(outcome))
+        return
+    for replaced in outcome.replaces:
+        program.say("plan.replaces", plan=replaced.plan_id, title=replaced.title, communities=replaced.communities)
+    program.say(
+        "plan.published",
+        plan=plan_id,
+        since=outcome.effective_from.astimezone(CHINA).isoformat(timespec="minutes"),
+        communities=outcome.communities,
+        cells=outcome.cells,
+        kept=outcome.cells_kept,
+        incidents=outcome.incidents_rehomed,
+        posts=outcome.posts_moved,
+    )
+    if outcome.posts_lost:
+        program.say("plan.posts_lost", posts=outcome.posts_lost)
+    if not commit:
+        program.say("plan.shown")
+
+
+@command.command()
+@click.argument("plan_id", type=int)
+@_commit
+@pass_program
+def withdraw(program: Program, plan_id: int, commit: bool) -> None:
+    """Take a published plan back before its day."""
+    with _session(program) as session:
+        plans.withdraw(session, plan_id, actor=SYSTEM, now=datetime.now(UTC))
+        if not commit:
+            session.rollback()
+    program.say("plan.withdrawn" if commit else "plan.shown", plan=plan_id)
+
+
+@command.command()
+@click.argument("plan_id", type=int)
+@_commit
+@pass_program
+def discard(program: Program, plan_id: int, commit: bool) -> None:
+    """Give a draft up."""
+    with _session(program) as session:
+        plans.discard(session, plan_id, actor=SYSTEM, now=datetime.now(UTC))
+        if not commit:
+            session.rollback()
+    program.say("plan.discarded" if commit else "plan.shown", plan=plan_id)
+
+
+_PLANS = text(
+    """
+    SELECT p.id, s.state, p.title, a.name AS area, p.effective_from,
+           (SELECT count(*) FROM plan_community pc WHERE pc.plan_id = p.id) AS communities,
+           (SELECT count(*) FROM grid g WHERE g.plan_id = p.id) AS cells
+    FROM plan p JOIN plan_state s ON s.plan_id = p.id JOIN admin_area a ON a.id = p.area_id
+    ORDER BY p.id DESC
+    """
+)

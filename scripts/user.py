@@ -1,0 +1,160 @@
+"""``wangge user``: accounts and grants. Passwords are asked for, or made and printed once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from gis import accounts, areas, db, embedded, staff
+from gis.permissions import SYSTEM, Role
+from scripts.program import Program, pass_program, print_json
+
+_role = click.option(
+    "--role", type=click.Choice([str(role) for role in Role]), required=True, help="What the person is here."
+)
+_area = click.option("--area", help="Code of the area whose subtree the role is for; without it, everywhere.")
+
+
+@click.group()
+def command() -> None:
+    """Accounts, roles and passwords."""
+
+
+@contextmanager
+def _session(program: Program) -> Iterator[Session]:
+    with db.unit_of_work(db.make_engine(embedded.database_url(program.settings))) as session:
+        yield session
+
+
+@command.command()
+@click.argument("username")
+@click.option("--name", help="The person's name; the user name if not given.")
+@click.option("--role", type=click.Choice([str(role) for role in Role]), help="A role to grant at once.")
+@_area
+@click.option("--staff", "staff_code", help="Code of the person in staff (field workers).")
+@click.option("--ask", is_flag=True, help="Ask for the password instead of making one.")
+@pass_program
+def add(
+    program: Program,
+    username: str,
+    name: str | None,
+    role: str | None,
+    area: str | None,
+    staff_code: str | None,
+    ask: bool,
+) -> None:
+    """Make an account; prints a password to be changed at the first log-in."""
+    password = _password(ask)
+    now = datetime.now(UTC)
+    with _session(program) as session:
+        user = accounts.create_user(
+            session,
+            username=username,
+            name=name or username,
+            password=password,
+            staff_id=staff.by_code(session, staff_code).id if staff_code else None,
+            actor=SYSTEM,
+            now=now,
+        )
+        if role is not None:
+            area_id = areas.by_code(session, area).id if area else None
+            accounts.grant(session, username=username, role=Role(role), area_id=area_id, actor=SYSTEM, now=now)
+    program.say("access.user_added", username=user.username)
+    if not ask:
+        click.echo(program.sentence("access.new_password", username=user.username, password=password))
+
+
+@command.command()
+@click.argument("username")
+@_role
+@_area
+@pass_program
+def grant(program: Program, username: str, role: str, area: str | None) -> None:
+    """Give a role in the subtree of an area."""
+    with _session(program) as session:
+        area_id = areas.by_code(session, area).id if area else None
+        accounts.grant(
+            session, username=username, role=Role(role), area_id=area_id, actor=SYSTEM, now=datetime.now(UTC)
+        )
+    program.say("access.granted", username=username, role=role, area=area or program.sentence("access.everywhere"))
+
+
+@command.command()
+@click.argument("username")
+@_role
+@_area
+@pass_program
+def revoke(program: Program, username: str, role: str, area: str | None) -> None:
+    """End a role; it holds from the next request on."""
+    with _session(program) as session:
+        area_id = areas.by_code(session, area).id if area else None
+        accounts.revoke(
+            session, username=username, role=Role(role), area_id=area_id, actor=SYSTEM, now=datetime.now(UTC)
+        )
+    program.say("access.revoked", username=username, role=role, area=area or program.sentence("access.everywhere"))
+
+
+@command.command()
+@click.argument("username")
+@click.option("--ask", is_flag=True, help="Ask for the password instead of making one.")
+@pass_program
+def password(program: Program, username: str, ask: bool) -> None:
+    """Set a new password and end the person's sessions."""
+    new = _password(ask)
+    with _session(program) as session:
+        accounts.set_password(session, username=username, password=new, actor=SYSTEM, now=datetime.now(UTC))
+    program.say("access.password_set", username=username)
+    if not ask:
+        click.echo(program.sentence("access.new_password", username=username, password=new))
+
+
+@command.command()
+@click.argument("username")
+@click.option("--open", "is_open", is_flag=True, help="Open it again.")
+@pass_program
+def lock(program: Program, username: str, is_open: bool) -> None:
+    """Lock an account and end its sessions, or open it again."""
+    with _session(program) as session:
+        accounts.set_active(session, username=username, is_active=is_open, actor=SYSTEM, now=datetime.now(UTC))
+    program.say("access.user_unlocked" if is_open else "access.user_locked", username=username)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@pass_program
+def list_(program: Program, as_json: bool) -> None:
+    """List accounts with their roles."""
+    now = datetime.now(UTC)
+    with _session(program) as session:
+        users: list[dict[str, Any]] = [
+            {
+                "username": user.username,
+                "name": user.name,
+                "is_active": user.is_active,
+                "locked_until": user.locked_until,
+                "grants": [
+                    {"role": role, "area": area.code if area else None}
+                    for role, area in accounts.grants_of(session, user.id, now=now)
+                ],
+            }
+            for user in accounts.find(session, actor=SYSTEM)
+        ]
+    if as_json:
+        print_json({"users": users})
+        return
+    for user in users:
+        grants = ", ".join(f"{grant['role']}@{grant['area'] or '*'}" for grant in user["grants"])
+        click.echo(f"{user['username']}\t{user['name']}\t{'' if user['is_active'] else 'locked'}\t{grants}")
+
+
+def _password(ask: bool) -> str:
+    if ask:
+        asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return asked
+    return secrets.token_urlsafe(12)
