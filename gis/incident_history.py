@@ -72,11 +72,13 @@ class _Row:
     events: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-def store_history(session: Session, past: Iterable[PastIncident], *, actor: Actor, now: datetime) -> int:
+def store_history(
+    session: Session, past: Iterable[PastIncident], *, actor: Actor, now: datetime, handler_post: str | None = None
+) -> int:
     """Store incidents with the moves made so far; gives their number.
 
     Each lies in the cell in force at its time, or at ``now`` where none was yet. The lead is the category's
-    department, the assignee who holds a post of the cell (the first by post).
+    department, the assignee who holds ``handler_post`` for the cell or one above it, else the nearest holder of any.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def store_history(session: Session, past: Iterable[PastIncident], *, actor: Acto
     categories = {line.code: line for line in session.scalars(select(IncidentCategory))}
     departments = {row.code: row.id for row in session.execute(select(Department.code, Department.id))}
     places = _places(session, incidents, now)
-    holders = _holders(session, {place.grid_id for place in places if place.grid_id is not None}, now)
+    holders = _holders(session, {place.grid_id for place in places if place.grid_id is not None}, now, handler_post)
     days = calendar(session)
     ids = next_ids(session, "incident", len(incidents))
     numbers = session.scalars(
@@ -201,8 +203,8 @@ def _places(session: Session, incidents: Sequence[PastIncident], now: datetime) 
     ).all()
 
 
-def _holders(session: Session, grid_ids: set[int], now: datetime) -> dict[int | None, int]:
-    rows = session.execute(_HOLDERS, {"ids": sorted(grid_ids), "now": now})
+def _holders(session: Session, grid_ids: set[int], now: datetime, handler_post: str | None) -> dict[int | None, int]:
+    rows = session.execute(_HOLDERS, {"ids": sorted(grid_ids), "now": now, "post": handler_post or ""})
     return {row.cell: row.staff_id for row in rows}
 
 
@@ -226,7 +228,7 @@ _PLACES = text(
     """
 )
 
-# The nearest holder of a post: of the cell itself, else of the cell above.
+# Who holds the wanted post, else the nearest holder of any: of the cell itself, else of the cell above.
 _HOLDERS = text(
     """
     WITH RECURSIVE up AS (
@@ -236,6 +238,7 @@ _HOLDERS = text(
     )
     SELECT DISTINCT ON (up.cell) up.cell, h.staff_id
     FROM up JOIN assignment h ON h.grid_id = up.id AND h.valid_during @> CAST(:now AS timestamptz)
-    ORDER BY up.cell, up.steps, h.post_id, h.staff_id
+    JOIN post p ON p.id = h.post_id
+    ORDER BY up.cell, (p.code = :post) DESC, up.steps, h.post_id, h.staff_id
     """
 )
