@@ -59,7 +59,6 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         docs_url=None,  # its page loads scripts from outside
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=BODY_LIMIT,
         responses=deps.ERROR_RESPONSES,
     )
     app.state.services = services

@@ -9,6 +9,7 @@ import secrets
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -81,7 +82,7 @@ class Guard:
             status, code, params = refused
             await problem(status, code, params, language=language_of(request))(scope, receive, out)
             return
-        await self.app(scope, receive, out)
+        await self.app(scope, _counting(receive, self.body_limit), out)
 
     def _refusal(self, request: Request) -> tuple[int, str, dict[str, object]] | None:
         if request.method not in SAFE_METHODS and not _same_origin(request.headers):
@@ -103,6 +104,21 @@ def _same_origin(headers: Headers) -> bool:
     if origin is None:
         return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
     return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+
+
+def _counting(receive: Receive, limit: int) -> Receive:
+    """Refuses a body that announced no length, or a false one, once it has grown too large."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise HTTPException(413)
+        return message
+
+    return counted
 
 
 def _stamping(send: Send, request_id: str) -> Send:

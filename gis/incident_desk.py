@@ -32,3 +32,11 @@ def incident_in_full(session: Session, incident_id: int, *, actor: Actor, at: da
     possible = incidents.allowed_actions(session, session.get_one(Incident, incident_id), actor=actor)
     row["allowed_actions"] = [str(action) for action in possible]
     return row
+
+
+def receipt(session: Session, incident: Incident, *, actor: Actor, at: datetime) -> listing.Row:
+    """What a reporter is answered: the incident in full, or, across the border of their areas, that it was taken up."""
+    path = incidents.path_of(session, incident)
+    if may(actor, Action.VIEW_INCIDENTS, path):
+        return incident_in_full(session, incident.id, actor=actor, at=at)
+    return {"id": incident.id, "code": incident.code, "status": incident.status, "flags": incident.flags}

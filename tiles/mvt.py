@@ -62,12 +62,10 @@ def make_tile(
     Raises
     ------
     InvalidInput
-        ``tile.out_of_range``, ``tile.no_draft``.
+        ``tile.out_of_range``.
     """
     if not (0 <= z <= MAX_ZOOM and 0 <= x < 1 << z and 0 <= y < 1 << z):
         raise InvalidInput("tile.out_of_range", z=z, x=x, y=y, max_zoom=MAX_ZOOM)
-    if plan_id is not None and not layer.has_drafts:
-        raise InvalidInput("tile.no_draft", layer=layer.name)
     content = b"" if z < layer.min_zoom else _query(session, layer, z, x, y, scopes, at, plan_id)
     return Tile(content, etag_of(content, scopes=scopes))
 

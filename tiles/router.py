@@ -10,8 +10,8 @@ from fastapi.params import Depends as Dependency
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from gis import listing, plans
-from gis.errors import NotAllowed
+from gis import listing, plan_review
+from gis.errors import InvalidInput, NotAllowed
 from gis.permissions import Action, Actor, may_anywhere, scopes
 from tiles import mvt, tilejson
 from tiles.layers import LAYERS, Layer
@@ -47,8 +47,8 @@ def make_router(*, session: Dependency, allow: Callable[[Action], Any], now: Cal
         plan: PlanId = None,
     ) -> JSONResponse:
         """Where the tiles are, which zooms and fields they have, and the extent of what the caller may see."""
-        chosen = _permitted(db, layer, actor=actor, plan_id=plan)
-        bounds = listing.extent(db, scopes=scopes(actor, chosen.action))
+        chosen, seen = _permitted(db, layer, actor=actor, plan_id=plan)
+        bounds = listing.extent(db, scopes=seen)
         base = str(request.base_url).rstrip("/")
         document = tilejson.describe(chosen, base=base, bounds=bounds, plan_id=plan)
         return JSONResponse(document, headers={"Cache-Control": "private, no-cache", "Vary": "Cookie"})
@@ -75,30 +75,25 @@ def make_router(*, session: Dependency, allow: Callable[[Action], Any], now: Cal
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """A tile of what is in force and in the caller's areas; ``plan`` shows a draft to those who draw plans."""
-        chosen = _permitted(db, layer, actor=actor, plan_id=plan)
-        made = mvt.make_tile(
-            db, chosen, z=z, x=x, y=y, scopes=scopes(actor, _action(chosen, plan)), at=at, plan_id=plan
-        )
+        chosen, seen = _permitted(db, layer, actor=actor, plan_id=plan)
+        made = mvt.make_tile(db, chosen, z=z, x=x, y=y, scopes=seen, at=at, plan_id=plan)
         return _respond(made, chosen, if_none_match=if_none_match)
 
     return router
 
 
-def _action(layer: Layer, plan_id: int | None) -> Action:
-    return layer.action if plan_id is None else Action.VIEW_DRAFTS
-
-
-def _permitted(session: Session, name: str, *, actor: Actor, plan_id: int | None) -> Layer:
+def _permitted(session: Session, name: str, *, actor: Actor, plan_id: int | None) -> tuple[Layer, tuple[str, ...]]:
+    """The layer, and the scopes in which the caller sees it; those of drafts if a draft is asked for."""
     layer = mvt.find(LAYERS, name)
-    _require_somewhere(actor, layer.action)
-    if plan_id is not None:
-        plans.get(session, plan_id, actor=actor)
-    return layer
-
-
-def _require_somewhere(actor: Actor, action: Action) -> None:
-    if not may_anywhere(actor, action):
-        raise NotAllowed("access.not_allowed", actor=actor.name, user_id=actor.user_id, action=str(action), path="")
+    if not may_anywhere(actor, layer.action):
+        raise NotAllowed(
+            "access.not_allowed", actor=actor.name, user_id=actor.user_id, action=str(layer.action), path=""
+        )
+    if plan_id is None:
+        return layer, scopes(actor, layer.action)
+    if not layer.has_drafts:
+        raise InvalidInput("tile.no_draft", layer=layer.name)
+    return layer, plan_review.seen_scopes(session, plan_id, actor=actor)
 
 
 def _respond(made: mvt.Tile, layer: Layer, *, if_none_match: str | None) -> Response:

@@ -24,6 +24,7 @@ class NewIncident(Input):
     title: str = Field(min_length=1, max_length=200)
     description: str | None = Field(None, max_length=4000)
     severity: int = Field(1, ge=1, le=4)
+    floor: int | None = Field(None, ge=-20, le=500, description="Where micro-grids lie over one another")
     reported_at: AwareTime | None = Field(None, description="When it was noticed; without it, now")
     request_id: RequestId
 

@@ -123,8 +123,13 @@ def log(session: Session, incident_id: int) -> list[Row]:
         """
         SELECT
             event.id, event.seq, event.kind AS action, event.from_status, event.to_status,
-            event.occurred_at, event.recorded_at, event.actor, event.note, event.details
+            event.occurred_at, event.recorded_at, event.note, event.details,
+            event.actor AS username, coalesce(account.name, event.actor) AS actor,
+            lead.name AS department, person.name AS assignee
         FROM incident_event AS event
+        LEFT JOIN user_account AS account ON event.actor_id = account.id
+        LEFT JOIN department AS lead ON lead.id = CAST(event.details ->> 'department_id' AS bigint)
+        LEFT JOIN staff AS person ON person.id = CAST(event.details ->> 'assignee_id' AS bigint)
         WHERE event.incident_id = :incident_id
         ORDER BY event.seq
         """,

@@ -13,7 +13,8 @@ The town is built once a process and cloned for each test, so that tests may wri
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -151,16 +152,31 @@ def built(home: Path, template: str) -> Iterator[tuple[str, SmallTown, int]]:
         yield url.partition("?")[0].rpartition("/")[2], town, plan_id
 
 
-@pytest.fixture
-def service(home: Path, built: tuple[str, SmallTown, int], tmp_path: Path) -> Iterator[Service]:
+@contextmanager
+def serving(home: Path, built: tuple[str, SmallTown, int], folder: Path) -> Iterator[Service]:
     """The application on a clone of the town."""
     name, town, plan_id = built
     clock = Clock()
     with clone_of(home, name) as url:
-        settings = Settings(web_dist=_pages(tmp_path))
-        app = create_app(settings, url=url, clock=clock)
+        app = create_app(Settings(web_dist=_pages(folder)), url=url, clock=clock)
         yield Service(app, url, town, plan_id, clock)
         app.state.services.engine.dispose()
+
+
+@pytest.fixture
+def service(home: Path, built: tuple[str, SmallTown, int], tmp_path: Path) -> Iterator[Service]:
+    """The application on a town of the test's own."""
+    with serving(home, built, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def shared(
+    home: Path, built: tuple[str, SmallTown, int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The application on a town that many tests read and none changes; its browsers stay signed in."""
+    with serving(home, built, tmp_path_factory.mktemp("pages")) as one:
+        yield one
 
 
 def _pages(folder: Path) -> Path:
@@ -171,6 +187,3 @@ def _pages(folder: Path) -> Path:
     (dist / "assets").mkdir()
     (dist / "assets" / "app-1.mjs").write_text("export {};\n", encoding="utf-8")
     return dist
-
-
-Ask = Callable[..., Any]

@@ -59,6 +59,7 @@ export class Live {
       this.fresh();
       this.hearer.incident(JSON.parse((event as MessageEvent<string>).data));
     });
+    source.addEventListener("resync", () => void this.hearer.reload().catch(() => undefined));
     source.addEventListener("plan", () => this.hearer.plan());
   }
 

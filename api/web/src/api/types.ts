@@ -70,7 +70,7 @@ export interface Run {
   message: string | null;
 }
 
-export type PlanState = "draft" | "future" | "in_force" | "superseded" | "discarded" | "withdrawn";
+export type PlanState = "draft" | "future" | "in_force" | "superseded" | "discarded";
 
 export interface Plan {
   id: Id;
@@ -78,7 +78,7 @@ export interface Plan {
   state: PlanState;
   area: Area;
   rule_set: RuleSet;
-  communities: number | Area[];
+  communities: Area[];
   document_no: string | null;
   effective_from: string | null;
   published_at: string | null;
@@ -109,15 +109,17 @@ export interface Cell {
 
 export interface Person {
   post: string;
+  post_name_zh: string;
+  post_name_en: string | null;
+  staff_id: Id;
   name: string;
   phone: string | null;
-  tier?: string;
-  place?: string;
+  place_name: string | null;
 }
 
 export interface GridDetail extends Cell {
   people: Person[];
-  open_incidents?: number;
+  open_incidents: Pick<Incident, "id" | "title" | "status">[];
 }
 
 export interface TierStatistics {
@@ -136,14 +138,15 @@ export interface TierStatistics {
 
 export interface Statistics {
   tiers: TierStatistics[];
-  gap_m2: number;
-  overlap_m2: number;
-  not_contiguous: number;
+  /** The ground as the partitioner measured it; null where it did not. */
+  gap_m2: number | null;
+  overlap_m2: number | null;
+  not_contiguous: number | null;
 }
 
 export interface Violation {
   code: string;
-  severity: "error" | "warning" | "info";
+  severity: "violation" | "rejected" | "repaired" | "note";
   depth: number | null;
   cell_id: Id | null;
   cell_code: string | null;
@@ -152,10 +155,14 @@ export interface Violation {
 }
 
 export interface PublishPreview {
-  communities: number | Area[];
-  replaces: (Pick<Plan, "id" | "title"> & { communities?: number })[];
+  effective_from: string;
+  communities: number;
+  cells: number;
+  cells_kept: number;
+  replaces: { plan_id: Id; title: string; communities: number }[];
   incidents_rehomed: number;
   posts_moved: number;
+  posts_lost: number;
 }
 
 export interface Building {

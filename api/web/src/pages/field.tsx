@@ -30,6 +30,8 @@ import { mount } from "./mount";
 type View = "buildings" | "map" | "report" | "tasks";
 
 const MOST_NAMED = 2;
+/** Somebody with more grids than this looks at the command page instead. */
+const MOST_ASKED = 8;
 
 const VIEWS: readonly [View, IconName][] = [
   ["buildings", "list"],
@@ -68,18 +70,36 @@ function titleOf(cells: readonly Cell[]): string | null {
   return cells.map((cell) => cellInCommunity(cell.community_name, cell)).join(" · ");
 }
 
-function TaskList({ tasks, onPick }: { tasks: readonly IncidentFeature[]; onPick: (task: IncidentFeature) => void }) {
+/** What is dispatched to me, then what else is open in my grids. */
+async function openTasks(cells: readonly Cell[]): Promise<IncidentFeature[]> {
+  const open = (query: Record<string, string | number>) =>
+    all<IncidentFeature>("/api/v1/incidents", { open: true, ...query }, 1000).then((found) => found.rows);
+  const lists = await Promise.all([
+    open({ assigned: "me" }),
+    ...cells.slice(0, MOST_ASKED).map((cell) => open({ grid: cell.id })),
+  ]);
+  return [...new Map(lists.flat().map((task) => [task.properties.id, task])).values()];
+}
+
+interface TaskListProps {
+  tasks: readonly IncidentFeature[];
+  me: Id | undefined;
+  onPick: (task: IncidentFeature) => void;
+}
+
+function TaskList({ tasks, me, onPick }: TaskListProps) {
   if (tasks.length === 0) return <Empty icon="check">{t("tasks.none")}</Empty>;
   return (
     <ul class="task-list" aria-label={t("tasks.list")}>
-      {tasks.map((task) => (
-        <li key={task.properties.id} data-task={task.properties.id} data-status={task.properties.status}>
-          <button type="button" onClick={() => onPick(task)}>
-            <span class="incident-title">{task.properties.title}</span>
-            <StatusMark status={task.properties.status} />
+      {tasks.map(({ properties: p, ...task }) => (
+        <li key={p.id} data-task={p.id} data-status={p.status}>
+          <button type="button" onClick={() => onPick({ ...task, properties: p })}>
+            <span class="incident-title">{p.title}</span>
+            <StatusMark status={p.status} />
             <span class="building-facts">
-              {[categoryOf(task.properties), moment(task.properties.reported_at)].join(" · ")}
+              {[categoryOf(p), p.compound_name, p.building_name, moment(p.reported_at)].filter(Boolean).join(" · ")}
             </span>
+            {me !== undefined && p.assignee?.id === me && <span class="chip chip-mine">{t("tasks.mine")}</span>}
           </button>
         </li>
       ))}
@@ -105,10 +125,7 @@ function Desk({ session }: { session: Session }) {
     () => all<Building>("/api/v1/buildings", { mine: true, geometry: false }, 2000).then((found) => found.rows),
     [],
   );
-  const tasks = useLoad(
-    () => all<IncidentFeature>("/api/v1/incidents", { open: true, mine: true }, 1000).then((found) => found.rows),
-    [language],
-  );
+  const tasks = useLoad(() => (loading ? null : openTasks(cells)), [language, cells, loading]);
   const categories = useLoad(
     (signal) =>
       get<Paged<Category> | Category[]>("/api/v1/categories", {}, signal).then((answer) =>
@@ -266,6 +283,7 @@ function Desk({ session }: { session: Session }) {
               {(rows) => (
                 <TaskList
                   tasks={rows}
+                  me={session.user.staff?.id}
                   onPick={(picked) => {
                     setTask(picked.properties.id);
                     if (map) goToPlace(map, picked.geometry.coordinates as Place);

@@ -31,7 +31,7 @@ import { mount } from "./mount";
 type Tab = "statistics" | "violations" | "cells";
 type Asked = "run" | "publish" | "discard" | null;
 
-const ORDER = ["draft", "in_force", "future", "superseded", "withdrawn", "discarded"];
+const ORDER = ["draft", "in_force", "future", "superseded", "discarded"];
 const TABS: readonly Tab[] = ["statistics", "violations", "cells"];
 
 const gridTiers = (plan: Plan | null): Tier[] => (plan?.rule_set.tiers ?? []).filter((tier) => tier.kind !== "area");
@@ -66,12 +66,11 @@ function PlanPicker({ plans, plan, onPick }: { plans: Plan[]; plan: Plan; onPick
 }
 
 function PlanHead({ plan }: { plan: Plan }) {
-  const communities = Array.isArray(plan.communities) ? plan.communities.length : plan.communities;
   return (
     <div class="plan-head">
       <span class={`chip chip-plan-${plan.state}`}>{word("plan_state", plan.state)}</span>
       <span>{named(plan.area)}</span>
-      <span>{t("plan.communities", { n: communities })}</span>
+      <span>{t("plan.communities", { n: plan.communities.length })}</span>
       {plan.effective_from && <span>{t("plan.from", { date: day(plan.effective_from) })}</span>}
       {plan.document_no && <span>{plan.document_no}</span>}
       <p class="rules">{named(plan.rule_set)}</p>

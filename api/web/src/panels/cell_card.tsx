@@ -26,6 +26,8 @@ function Gauge({ value, low, high }: { value: number; low: number; high: number 
   );
 }
 
+type DetailAnswer = GeoJSON.Feature<GeoJSON.Geometry, GridDetail>;
+
 interface Props {
   cell: Cell;
   tier: Tier | undefined;
@@ -35,7 +37,8 @@ interface Props {
 
 export function CellCard({ cell, tier, governs, onClose }: Props) {
   const detail = useLoad<GridDetail>(
-    (signal) => (governs ? get(`/api/v1/grids/${cell.id}`, {}, signal) : null),
+    (signal) =>
+      governs ? get<DetailAnswer>(`/api/v1/grids/${cell.id}`, {}, signal).then((found) => found.properties) : null,
     [cell.id, governs],
   );
   const { households_min: low = null, households_max: high = null } = tier ?? {};
@@ -74,10 +77,10 @@ export function CellCard({ cell, tier, governs, onClose }: Props) {
             <dd>{number(cell.area_m2 / 10_000, 2)} ha</dd>
           </div>
         )}
-        {detail.value?.open_incidents !== undefined && (
+        {detail.value && (
           <div>
             <dt>{t("cell.open_incidents")}</dt>
-            <dd>{number(detail.value.open_incidents)}</dd>
+            <dd>{number(detail.value.open_incidents.length)}</dd>
           </div>
         )}
       </dl>

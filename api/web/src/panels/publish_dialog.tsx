@@ -15,8 +15,6 @@ interface Props {
   onPublished: (plan: Plan) => void;
 }
 
-const countOf = (value: number | unknown[] | undefined) => (Array.isArray(value) ? value.length : (value ?? 0));
-
 function Preview({ preview }: { preview: PublishPreview }) {
   return (
     <section class="preview" aria-label={t("publish.preview")}>
@@ -24,7 +22,7 @@ function Preview({ preview }: { preview: PublishPreview }) {
       <dl class="facts">
         <div>
           <dt>{t("publish.communities")}</dt>
-          <dd>{number(countOf(preview.communities))}</dd>
+          <dd>{number(preview.communities)}</dd>
         </div>
         <div>
           <dt>{t("publish.incidents")}</dt>
@@ -34,13 +32,23 @@ function Preview({ preview }: { preview: PublishPreview }) {
           <dt>{t("publish.posts")}</dt>
           <dd>{number(preview.posts_moved)}</dd>
         </div>
+        <div>
+          <dt>{t("publish.posts_lost")}</dt>
+          <dd>{number(preview.posts_lost)}</dd>
+        </div>
+        <div>
+          <dt>{t("publish.cells_kept")}</dt>
+          <dd>
+            {number(preview.cells_kept)} / {number(preview.cells)}
+          </dd>
+        </div>
       </dl>
-      {countOf(preview.replaces) > 0 ? (
+      {preview.replaces.length > 0 ? (
         <>
           <p>{t("publish.replaces")}</p>
           <ul>
             {preview.replaces.map((old) => (
-              <li key={old.id}>{old.title}</li>
+              <li key={old.plan_id}>{old.title}</li>
             ))}
           </ul>
         </>
@@ -66,6 +74,7 @@ export function PublishDialog({ plan, onClose, onPublished }: Props) {
         document_no,
         ...(from ? { effective_from: new Date(from).toISOString() } : {}),
         commit,
+        ...(commit && preview ? { replaces: preview.replaces.map((old) => old.plan_id) } : {}),
       });
     } catch (reason) {
       setProblem(reason as Problem);

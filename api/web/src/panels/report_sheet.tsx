@@ -7,6 +7,7 @@ import { named, number, t, useLanguage, word } from "../i18n";
 import type { Draft } from "../state/draft";
 import { cellInCommunity } from "./cell_name";
 import { Icon, type IconName } from "./icons";
+import { postOf } from "./people";
 import { sentence, Waiting } from "./states";
 
 interface Props {
@@ -79,7 +80,7 @@ function Whose({ place }: { place: Place | null }) {
       {answer.people[0] && (
         <p>
           <Icon name="user" size={18} />
-          {answer.people[0].name} {answer.people[0].post}
+          {answer.people[0].name} {postOf(answer.people[0])}
         </p>
       )}
       {answer.how !== "inside" && (

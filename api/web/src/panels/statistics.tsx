@@ -80,8 +80,9 @@ function TierFigures({ tier, tiers }: { tier: TierStatistics; tiers: readonly Ti
   );
 }
 
-function Sound({ label, value, text }: { label: string; value: number; text: string }) {
-  const good = value === 0;
+function Sound({ label, value, text }: { label: string; value: number | null; text: string }) {
+  if (value === null) return null;
+  const good = Math.round(value) === 0;
   return (
     <li class={good ? "sound" : "sound sound-bad"}>
       <Icon name={good ? "check" : "warn"} size={18} />
@@ -92,19 +93,15 @@ function Sound({ label, value, text }: { label: string; value: number; text: str
 }
 
 export function StatisticsPanel({ statistics, tiers }: { statistics: Statistics; tiers: readonly Tier[] }) {
-  const squareMetres = (value: number) => `${number(value)} m²`;
+  const squareMetres = (value: number | null) => `${number(value)} m²`;
   return (
     <div class="statistics">
       {statistics.tiers.map((tier) => (
         <TierFigures key={tier.depth} tier={tier} tiers={tiers} />
       ))}
       <ul class="soundness" aria-label={t("stats.soundness")}>
-        <Sound label={t("stats.gaps")} value={Math.round(statistics.gap_m2)} text={squareMetres(statistics.gap_m2)} />
-        <Sound
-          label={t("stats.overlaps")}
-          value={Math.round(statistics.overlap_m2)}
-          text={squareMetres(statistics.overlap_m2)}
-        />
+        <Sound label={t("stats.gaps")} value={statistics.gap_m2} text={squareMetres(statistics.gap_m2)} />
+        <Sound label={t("stats.overlaps")} value={statistics.overlap_m2} text={squareMetres(statistics.overlap_m2)} />
         <Sound
           label={t("stats.not_contiguous")}
           value={statistics.not_contiguous}

@@ -3,7 +3,12 @@ import { t, word } from "../i18n";
 import { Icon, type IconName } from "./icons";
 import { Empty } from "./states";
 
-const SIGNS: Record<Violation["severity"], IconName> = { error: "error", warning: "warn", info: "info" };
+const SIGNS: Record<Violation["severity"], IconName> = {
+  violation: "warn",
+  rejected: "error",
+  repaired: "check",
+  note: "info",
+};
 
 interface Props {
   violations: Violation[];
