@@ -220,7 +220,14 @@ def _tell_communities(
                 overlaps[key] = overlaps.get(key, 0.0) + float(area[f])
     for (loser, winner, _), m2 in sorted(overlaps.items()):
         if m2 >= ROUNDING_M2:
-            log.add("cleaning.communities_overlap", Severity.REPAIRED, frame, loser, other=codes[winner], area_m2=round(m2, 1))
+            log.add(
+                "cleaning.communities_overlap",
+                Severity.REPAIRED,
+                frame,
+                loser,
+                other=codes[winner],
+                area_m2=round(m2, 1),
+            )
     filled = np.bincount(owner[(claims == 0) & (owner >= 0)], area[(claims == 0) & (owner >= 0)], len(codes))
     for at in np.flatnonzero(filled >= ROUNDING_M2):
         log.add("cleaning.gap_closed", Severity.REPAIRED, frame, int(at), area_m2=round(float(filled[at]), 1))
@@ -241,9 +248,7 @@ def _without_crumbs(polygons: Geometries, lattice: Lattice) -> Geometries:
 # --- Compounds -------------------------------------------------------------------------------------------------------
 
 
-def _compounds(
-    frame: gpd.GeoDataFrame, communities: pd.DataFrame | None, zone: int, log: _Log
-) -> gpd.GeoDataFrame:
+def _compounds(frame: gpd.GeoDataFrame, communities: pd.DataFrame | None, zone: int, log: _Log) -> gpd.GeoDataFrame:
     """Take overlaps of compounds from the later one; find the community of each."""
     if not len(frame):
         return frame
@@ -310,11 +315,15 @@ def _apart(
         if shapely.area(rest) < TINY_M2:
             continue
         shapes[large] = rest
-        log.add(code, Severity.REPAIRED, frame, large, other=str(frame["code"].iloc[small]), area_m2=round(float(common), 1))
+        log.add(
+            code, Severity.REPAIRED, frame, large, other=str(frame["code"].iloc[small]), area_m2=round(float(common), 1)
+        )
     return shapes, keep
 
 
-def _shares(inner_m: Geometries, outer_m: Geometries) -> tuple[dict[int, list[tuple[float, int]]], NDArray[np.int64], FloatArray]:
+def _shares(
+    inner_m: Geometries, outer_m: Geometries
+) -> tuple[dict[int, list[tuple[float, int]]], NDArray[np.int64], FloatArray]:
     """For each inner polygon the outer ones it lies in with their share of it; the best of them (-1) and its share."""
     at, where = shapely.STRtree(outer_m).query(inner_m, predicate="intersects")
     share = np.ones(len(at))
@@ -386,7 +395,14 @@ def _placed(frame: gpd.GeoDataFrame, communities: pd.DataFrame | None, zone: int
             log.add("cleaning.other_community", Severity.REPAIRED, frame, at, given=str(given), found=codes[best[at]])
         beside = sorted(codes[j] for j, s in shares.items() if j != chosen[at] and s >= ACROSS_RATIO)
         if beside:
-            log.add("cleaning.across_communities", Severity.NOTE, frame, at, community=codes[chosen[at]], other=", ".join(beside))
+            log.add(
+                "cleaning.across_communities",
+                Severity.NOTE,
+                frame,
+                at,
+                community=codes[chosen[at]],
+                other=", ".join(beside),
+            )
     keep = (best >= 0) & (ratio > 0)
     community = pd.array([codes[c] if c >= 0 else None for c in chosen], dtype="string")
     return frame.assign(community=community)[keep]

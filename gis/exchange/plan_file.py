@@ -19,6 +19,7 @@ import pyogrio
 
 from gis.division import CELL_COLUMNS, PART_COLUMNS, Division
 from gis.errors import InvalidInput
+from gis.exchange.town_file import replacing
 from gis.findings import Finding, Severity
 from gis.rule_set import from_mapping
 from gis.town import WGS84
@@ -29,8 +30,8 @@ def write(division: Division, path: Path) -> None:
 
     Raises
     ------
-    InvalidInput
-        ``partition.cannot_write`` if the file cannot be made.
+    Unavailable
+        ``import.cannot_write`` if the folder or the disk refuses.
     """
     grids, micro = _two_tiers(division)
     part_grid = dict(zip(micro["code"], micro["grid"], strict=True))
@@ -38,17 +39,14 @@ def write(division: Division, path: Path) -> None:
     parts["micro_grid"] = parts["cell"] if len(division.cells) > 1 else parts["cell"] + "-0"
     parts["grid"] = parts["micro_grid"].map(part_grid).astype("string")
     parts = parts.drop(columns=["cell"])
-    try:
-        path.unlink(missing_ok=True)
-        _write(grids, path, "grids")
-        _write(micro, path, "micro_grids")
-        pyogrio.write_dataframe(_plain(parts), path, layer="parts")
+    with replacing(path) as temporary:
+        _write(grids, temporary, "grids")
+        _write(micro, temporary, "micro_grids")
+        pyogrio.write_dataframe(_plain(parts), temporary, layer="parts")
         for depth, cells in enumerate(division.cells, start=1):
-            _write(cells, path, f"tier_{depth}")
-        pyogrio.write_dataframe(_plain(division.parts), path, layer="all_parts")
-        pyogrio.write_dataframe(pd.DataFrame({"document": [_document(division)]}), path, layer="recipe")
-    except (OSError, pyogrio.errors.DataSourceError) as error:
-        raise InvalidInput("partition.cannot_write", path=str(path)) from error
+            _write(cells, temporary, f"tier_{depth}")
+        pyogrio.write_dataframe(_plain(division.parts), temporary, layer="all_parts")
+        pyogrio.write_dataframe(pd.DataFrame({"document": [_document(division)]}), temporary, layer="recipe")
 
 
 def read(path: Path) -> Division:
@@ -63,8 +61,7 @@ def read(path: Path) -> Division:
         document = json.loads(pyogrio.read_dataframe(path, layer="recipe", read_geometry=False)["document"].iloc[0])
         rules = from_mapping(document["rules"])
         cells = tuple(
-            _cells(pyogrio.read_dataframe(path, layer=f"tier_{depth}"))
-            for depth in range(1, len(rules.grid_tiers) + 1)
+            _cells(pyogrio.read_dataframe(path, layer=f"tier_{depth}")) for depth in range(1, len(rules.grid_tiers) + 1)
         )
         parts = pyogrio.read_dataframe(path, layer="all_parts", read_geometry=False)
     except (OSError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, KeyError, ValueError) as error:

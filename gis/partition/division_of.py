@@ -120,9 +120,7 @@ def _process_count(jobs: list[Job], asked: int | None) -> int:
     return 1 if alone else max(min(asked, len(jobs)), 1)
 
 
-def _answers(
-    jobs: list[Job], processes: int, cancelled: Callable[[], bool] | None
-) -> Iterator[tuple[int, Answer]]:
+def _answers(jobs: list[Job], processes: int, cancelled: Callable[[], bool] | None) -> Iterator[tuple[int, Answer]]:
     if processes == 1:
         for number, job in enumerate(jobs):
             _stop_if(cancelled)

@@ -324,7 +324,7 @@ def _ground(
     whose[:, 0], whose[:, 1] = building[main], np.where(building[main] >= 0, unit[main], -1)
     side = np.where(segments.face >= 0, label[segments.face], -1)
     atoms = len(whose)
-    outer = (side[:, 0] != side[:, 1])
+    outer = side[:, 0] != side[:, 1]
     perimeter = np.bincount(side[outer & (side[:, 0] >= 0), 0], length[outer & (side[:, 0] >= 0)], atoms)
     perimeter += np.bincount(side[outer & (side[:, 1] >= 0), 1], length[outer & (side[:, 1] >= 0)], atoms)
     area = np.bincount(label, shapely.area(faces_m), atoms)

@@ -541,8 +541,7 @@ def start(g, s, cells, t, scratch, work, below_h, worth):
     """Split what is too large, again and again, by the best of a few random trees."""
     nodes, place, old, side, picks = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     for d in range(cells):
-        tries = 0
-        while s.count[d] > 1 and tries < 3:
+        while s.count[d] > 1:
             h = 0.0
             tall = False
             n = gather(s, d, nodes, 0, place)
@@ -568,8 +567,6 @@ def start(g, s, cells, t, scratch, work, below_h, worth):
                 for i in range(n):
                     if old[i] == 1:
                         move(g, s, nodes[i], e)
-                # The new cell comes later in the row (or earlier, and is then looked at by the search).
-                tries = 0 if e > d else 0
             else:
                 break
 

@@ -164,9 +164,7 @@ def _settle(job: Job) -> _Site:
 def _metric(job: Job) -> Geometries:
     if not len(job.footprints):
         return job.footprints
-    return np.asarray(
-        shapely.transform(job.footprints, lambda xy: crs.points_to_metric(xy, job.zone)), dtype=object
-    )
+    return np.asarray(shapely.transform(job.footprints, lambda xy: crs.points_to_metric(xy, job.zone)), dtype=object)
 
 
 def _atoms_of(job: Job, ground: Ground, building: IntArray, unit: IntArray) -> IntArray:

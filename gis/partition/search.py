@@ -70,9 +70,7 @@ def effort_named(name: str) -> Effort:
     return EFFORTS[name]
 
 
-def solve(
-    problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[], bool] | None = None
-) -> Solution:
+def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[], bool] | None = None) -> Solution:
     """Find labels of low cost; every cell in one piece (over `Problem.links`).
 
     Parameters

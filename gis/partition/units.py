@@ -97,12 +97,12 @@ def plan_parts(
         opened |= households > micro.high / 2
         wanted = np.maximum(wanted, np.where(opened, np.ceil(households / all_floors / (micro.high / 5)), 1))
     fitting = np.clip(length_m // LEAST_UNIT_M, 1, MOST_UNITS)
-    units = np.where(given > 0, np.where(wanted > given, np.maximum(wanted, given), given), np.maximum(estimate, wanted))
+    units = np.where(
+        given > 0, np.where(wanted > given, np.maximum(wanted, given), given), np.maximum(estimate, wanted)
+    )
     units = np.where(opened, np.clip(units, 1, np.maximum(fitting, 1)), 1).astype(np.int64)
     units = np.minimum(units, np.maximum(households, 1))
-    return Parts(
-        households, units, all_floors, is_cut & (units > 1), (units != given) & (units > 1), known_floors <= 0
-    )
+    return Parts(households, units, all_floors, is_cut & (units > 1), (units != given) & (units > 1), known_floors <= 0)
 
 
 def _numbers(frame: pd.DataFrame, column: str, count: int) -> FloatArray:
