@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from shapely.geometry import Polygon
 
 from gis.demo.footprints import Row, box, settle, spans, straighten
@@ -53,14 +54,18 @@ MANNERS: Mapping[str, Manner] = {
 }
 
 
-def build(plots: tuple[Plot, ...], rng: np.random.Generator) -> list[Hall]:
-    """Put buildings on every plot that is not for homes."""
+def build(plots: tuple[Plot, ...], rng: np.random.Generator, *, free: Mapping[int, shapely.Geometry]) -> list[Hall]:
+    """Put buildings on every plot that is not for homes.
+
+    ``free`` holds, by the index of the plot, the ground that hamlets have left of fields.
+    """
     halls = []
     for index, plot in enumerate(plots):
         manner = MANNERS.get(plot.use)
         if manner is None or (plot.use == "field" and rng.random() > 0.14):
             continue
-        own = _places(plot, manner, rng)[: manner.most]
+        ground = free.get(index, plot.polygon)
+        own = [place for place in _places(plot, manner, rng) if ground.contains(place)][: manner.most]
         halls += [
             Hall(index, polygon, int(rng.integers(manner.floors[0], manner.floors[1] + 1)), manner.use, name)
             for polygon, name in zip(own, _names(manner, len(own)), strict=True)

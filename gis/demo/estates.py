@@ -15,10 +15,12 @@ from gis.demo.warp import Coords
 
 COMPOUNDS = 168
 Style = Literal["tower", "slab", "court", "village"]
-SHARES: dict[Style, int] = {"tower": 26, "court": 30, "village": 14, "slab": 98}
+SHARES: dict[Style, int] = {"tower": 27, "court": 26, "village": 14, "slab": 101}
 """Compounds of each style; a town of 54 households a building is mostly slab blocks."""
 LEAST_AREA_M2 = 6500.0
 LEAST_COMPOUNDS = 4
+MOST_TOWER_COMPOUNDS = 4
+"""In one community: the new quarters are spread, not heaped."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +102,19 @@ def _with_styles(pieces: list[Estate], rng: np.random.Generator) -> list[Estate]
     core = np.array([np.hypot(*(piece.middle - CORE)) for piece in pieces]) + rng.normal(0, 130, len(pieces))
     areas = np.array([piece.polygon.area for piece in pieces])
     styles: list[Style] = ["slab"] * len(pieces)
+    core += np.where([piece.middle[1] < 0 for piece in pieces], 900, 0)
     courts = np.argsort(core + np.where(areas > 45_000, 500, 0))[: SHARES["court"]]
     for i in courts:
         styles[i] = "court"
     water = np.array([_tower_cost(piece) for piece in pieces]) + rng.normal(0, 0.25, len(pieces))
     water = water + np.where(areas < 14_000, 2.0, 0.0)
     water[courts] = np.inf
-    for i in np.argsort(water)[: SHARES["tower"]]:
-        styles[i] = "tower"
+    counts: dict[int, int] = {}
+    for i in np.argsort(water):
+        community = pieces[i].community
+        if sum(counts.values()) < SHARES["tower"] and counts.get(community, 0) < MOST_TOWER_COMPOUNDS:
+            counts[community] = counts.get(community, 0) + 1
+            styles[i] = "tower"
     return [
         replace(piece, style=style, is_walled=style != "court" and rng.random() < 0.9)
         for piece, style in zip(pieces, styles, strict=True)
@@ -165,5 +172,5 @@ def _other_use(plot: Plot, rng: np.random.Generator) -> str:
     """What a plot becomes that nobody lives on."""
     if not _is_roomy(plot):
         return "pocket"
-    choices = ("shops", "office", "pocket") if plot.out < 0.8 else ("office", "pocket", "industry", "field")
+    choices = ("shops", "office", "pocket", "pocket") if plot.out < 0.85 else ("office", "pocket", "industry", "office")
     return str(rng.choice(choices))

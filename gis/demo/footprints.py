@@ -100,6 +100,7 @@ def _towers(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[Ho
     floors = int(rng.choice([18, 24, 26, 28, 30, 32]))
     units = 1 if width < 29 else 2
     flats = int(rng.choice([4, 6] if units == 1 else [3, 4]))
+    floors = max(floors, -(-104 // (units * flats)))
     form = int(rng.integers(3))
     shapes = []
     for number, (left, right, bottom) in enumerate(spans(straight, row)):

@@ -69,7 +69,7 @@ def buildable(network: Network) -> list[Polygon]:
     result = []
     for i, face in enumerate(faces):
         rest = face.difference(shapely.union_all(strips[strip_index[block_index == i]]))
-        rest = rest.buffer(-7).buffer(7, quad_segs=3).simplify(0.3)
+        rest = rest.buffer(-7).buffer(7, quad_segs=3).simplify(0.3).intersection(face)
         parts = shapely.get_parts(rest)
         result.append(parts[np.argmax(shapely.area(parts))] if len(parts) else Polygon())
     return result

@@ -10,6 +10,8 @@ COUNTY = ("210699", "东澜市", "Donglan City (fictitious)")
 """210699 is given to no county (GB/T 2260 names 210602-210604, 210624, 210681 and 210682 under 2106)."""
 
 RIVER = "澜河"
+BRIDGES = ("西澜桥", "迎宾大桥", "澜河大桥", "东澜大桥", "新港桥")
+"""From west to east."""
 
 STREETS = (("澜城街道", "Lancheng Sub-district"), ("北岭街道", "Beiling Sub-district"),
            ("江南街道", "Jiangnan Sub-district"))  # fmt: skip

@@ -344,7 +344,11 @@ def _edges(
     pieces, owners = tree.query(middles, predicate="dwithin", distance=0.05)
     best: dict[int, int] = {}
     for piece, owner in zip(pieces.tolist(), owners.tolist(), strict=True):
-        if piece not in best or RANK.index(sources[owner][0]) < RANK.index(sources[best[piece]][0]):
+        # Of two lines of one kind the later: bridges are drawn last and are streets of their own.
+        if piece not in best or (RANK.index(sources[owner][0]), -owner) < (
+            RANK.index(sources[best[piece]][0]),
+            -best[piece],
+        ):
             best[piece] = owner
     edges = []
     for piece, owner in sorted(best.items()):

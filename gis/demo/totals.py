@@ -14,7 +14,7 @@ from gis.errors import Infeasible
 
 BUILDINGS = 1800
 HOUSEHOLDS = 96_817
-WANTED = {"tower": 190, "slab": 975, "court": 455, "village": 180}
+WANTED = {"tower": 190, "slab": 950, "court": 480, "village": 180}
 LIMITS = {"tower": (18, 33), "slab": (5, 11)}
 
 
