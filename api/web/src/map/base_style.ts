@@ -283,7 +283,7 @@ const names = (): LayerSpecification[] => [
 ];
 
 /** Layers that other modules put theirs before. */
-export const BELOW_BUILDINGS = "building";
+export const BELOW_WATER = "water";
 export const BELOW_NAMES = "water-name";
 
 export function baseStyle(origin: string): StyleSpecification {

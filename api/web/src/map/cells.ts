@@ -2,7 +2,7 @@
 
 import type { ExpressionSpecification, FilterSpecification } from "maplibre-gl";
 import type { Cell, Id } from "../api/types";
-import { BELOW_BUILDINGS, BELOW_NAMES, FONT_BOLD } from "./base_style";
+import { BELOW_NAMES, BELOW_WATER, FONT_BOLD } from "./base_style";
 import { BAND, CELLS, CHOSEN, INK, OUTLINE } from "./colours";
 import { EMPTY, setData, type TownMap } from "./town_map";
 
@@ -54,11 +54,11 @@ function addCells(map: TownMap, view: CellView): void {
   for (const kind of KINDS) {
     map.addSource(kind, { type: "vector", tiles: tiles(view, kind), minzoom: 8, maxzoom: 16 });
     const common = { source: kind, "source-layer": kind };
-    map.addLayer({ id: `${kind}-fill`, type: "fill", ...common, paint: { "fill-opacity": 0.62 } }, BELOW_BUILDINGS);
+    map.addLayer({ id: `${kind}-fill`, type: "fill", ...common, paint: { "fill-opacity": 0.62 } }, BELOW_WATER);
     for (const state of ["under", "over"] as const) {
       map.addLayer(
         { id: `${kind}-${state}`, type: "fill", ...common, paint: { "fill-pattern": `pattern-${state}` } },
-        BELOW_BUILDINGS,
+        BELOW_WATER,
       );
     }
     map.addLayer(
@@ -135,8 +135,15 @@ export function chooseCells(map: TownMap, ids: readonly Id[]): void {
 
 export const chooseCell = (map: TownMap, id: Id | null): void => chooseCells(map, id === null ? [] : [id]);
 
-/** The end of a code that tells a cell from its neighbours: what follows the twelve digits of the community. */
-export const codeTail = (code: string): string => (code.length > 12 ? code.slice(12) : code);
+const COMMUNITY_DIGITS = 12;
+const GRID_DIGITS = 3;
+
+/** The end of a code that tells a cell from its neighbours: what follows the community's, `005` or `005-04`. */
+export function codeTail(code: string): string {
+  if (code.length <= COMMUNITY_DIGITS) return code;
+  const tail = code.slice(COMMUNITY_DIGITS);
+  return tail.length > GRID_DIGITS ? `${tail.slice(0, GRID_DIGITS)}-${tail.slice(GRID_DIGITS)}` : tail;
+}
 
 /** Households by cell, at the place the server names; cells stacked on one ground share a label. */
 export function labelCells(map: TownMap, cells: readonly Cell[], unit: string): void {

@@ -58,7 +58,11 @@ export function showOwnBuildings(map: TownMap, buildings: readonly Building[], c
       type: "Feature",
       id: building.id,
       geometry: { type: "Point", coordinates: [building.lon, building.lat] },
-      properties: { id: building.id, name: building.name ?? "", chosen: building.id === chosen },
+      properties: {
+        id: building.id,
+        name: building.name ?? building.compound_name ?? "",
+        chosen: building.id === chosen,
+      },
     }),
   );
   setData(map, "own-buildings", { type: "FeatureCollection", features });

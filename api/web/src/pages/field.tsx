@@ -51,8 +51,6 @@ function around(cells: readonly Cell[]): Box | null {
   ];
 }
 
-const middle = (box: Box | null): Place | null => (box ? [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] : null);
-
 /** The cells that a person holds a post for; of a grid and its micro-grids, the grid names the round. */
 function useOwnCells(): { cells: Cell[]; loading: boolean } {
   const loaded = useLoad(() => all<Cell>("/api/v1/grids", { mine: true, geometry: false }), []);
@@ -120,7 +118,7 @@ function Desk({ session }: { session: Session }) {
 
   const { cells, loading } = useOwnCells();
   const box = useMemo(() => around(cells), [cells]);
-  const { position, tap } = usePosition(middle(box));
+  const { position, tap } = usePosition(cells[0]?.label ?? null);
   const buildings = useLoad(
     () => all<Building>("/api/v1/buildings", { mine: true, geometry: false }, 2000).then((found) => found.rows),
     [],

@@ -11,6 +11,9 @@ interface Props {
   onPick: (building: Building) => void;
 }
 
+const titleOf = ({ compound_name, name, address, code }: Building): string =>
+  [compound_name, name].filter(Boolean).join(" ") || address || code;
+
 const lengthOf = (distance: number) =>
   distance < 1000 ? `${number(Math.round(distance / 5) * 5)} m` : `${number(distance / 1000, 1)} km`;
 
@@ -28,12 +31,14 @@ export function BuildingList({ buildings, from, chosen, onPick }: Props) {
       {rows.map(({ building, away, towards }) => (
         <li key={building.id} data-building={building.id}>
           <button type="button" aria-pressed={building.id === chosen} onClick={() => onPick(building)}>
-            <span class="building-name">{building.name || building.address || building.code}</span>
+            <span class="building-name">{titleOf(building)}</span>
             <span class="building-facts">
               {[
-                building.compound_name,
+                building.households
+                  ? t("buildings.households", { n: building.households })
+                  : word("building_use", building.use),
                 building.floors ? t("buildings.floors", { n: building.floors }) : null,
-                t("buildings.households", { n: building.households ?? 0 }),
+                building.address,
               ]
                 .filter(Boolean)
                 .join(" · ")}
