@@ -137,7 +137,8 @@ _AREA = _Target(
     "admin_area",
     {
         "level": "s.level",
-        **_kept("name", "name_en", "geom"),
+        "name": "coalesce(s.name, old.name, s.code)",
+        **_kept("name_en", "geom"),
         "parent_id": "coalesce(parent.id, old.parent_id)",
         "parent_path": "coalesce(parent.path, old.parent_path)",
         "source": "coalesce(old.source, s.source)",

@@ -152,6 +152,8 @@ def _take_relation(harvest: _Harvest, relation: Any, tags: Row) -> None:
 
 
 def _take_area(harvest: _Harvest, area: Any, tags: Row, wkb: Any) -> None:
+    if not area.num_rings()[0]:
+        return  # osmium could not close it; buildings among these are looked at afterwards
     code = ("w" if area.from_way() else "r") + str(area.orig_id())
     geometry = shapely.from_wkb(wkb.create_multipolygon(area))
     if _is_building(tags):

@@ -1,6 +1,7 @@
 """Rows of strangers: every value is read as its column's type, every row looked at, each fault told by its row.
 
-A frame's index is the row number in its file, 1-based, the header not counted.
+While rows are looked at, a frame's index is the row number in its file, 1-based, the header not counted; in the town
+that comes out it is one less.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def take(
         shapes = _geometries(raw.loc[data.index], mapping or {})
         data = _placed(layer, data, shapes, keys, crs, file, findings)
     data = _coded(layer, data, findings, "code" in found.values())
-    return conform(layer, data), tuple(findings)
+    made = conform(layer, data)
+    made.index = made.index - 1  # towns count from 0; cleaning tells a row as its label + 1
+    return made, tuple(findings)
 
 
 def _check_mapping(layer: str, headers: list[str], mapping: Mapping[str, str] | None, file: str) -> None:
