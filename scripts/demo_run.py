@@ -172,10 +172,7 @@ def _build_plan(steps: Steps, engine: Any, city: City, *, since: datetime) -> No
 
 
 def _quality(division: Division, town: Town) -> dict[str, Any]:
-    try:
-        from gis.partition.quality import statistics
-    except ImportError:
-        return {}
+    from gis.partition.quality import statistics
 
     return dict(statistics(division, town))
 

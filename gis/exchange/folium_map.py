@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ import shapely
 from branca.element import Element, Figure, MacroElement
 from folium.template import Template
 from folium.utilities import JsCode
+from numpy.typing import NDArray
 
 from gis import messages
 from gis.division import Division
@@ -261,58 +263,54 @@ def _add_ground(chart: folium.Map, town: Town) -> None:
 
 
 def _add_plain(group: folium.FeatureGroup, frame: gpd.GeoDataFrame, style: dict[str, Any]) -> None:
+    """Shapes without words, all of one style: one feature, which folium and the browser draw fastest."""
     if len(frame) == 0:
         return
-    shapes = _slim(frame[[frame.geometry.name]])
-    collection = {
-        "type": "FeatureCollection",
-        "features": [
-            {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
-            for shape in shapes.geometry
-        ],
-    }
-    options = {**style, "interactive": False}
-    folium.GeoJson(collection, style_function=lambda _: options).add_to(group)
+    pieces = shapely.get_parts(_slim(frame[[frame.geometry.name]]).geometry.to_numpy())
+    is_area = shapely.get_dimensions(pieces) == 2
+    for shape in (shapely.multipolygons(pieces[is_area]), shapely.multilinestrings(pieces[~is_area])):
+        if not shape.is_empty:
+            feature = {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(shape))}
+            options = {**style, "interactive": False}
+            folium.GeoJson(feature, style_function=lambda _, options=options: options).add_to(group)
 
 
 def _add_cells(chart: folium.Map, division: Division, position: int, *, shown: bool) -> None:
     """A layer of the cells of one tier; stacked cells, which share their ground, are one shape with all of them."""
     tier = division.rules.grid_tiers[position]
-    frame = _slim(division.cells[position])
-    ground = shapely.to_wkb(frame.geometry.to_numpy())
-    first = ~pd.Series(ground, index=frame.index).duplicated()
-    stacks = pd.Series(frame.index, index=frame.index).groupby(ground).agg(list)
-    shapes = frame[first]
-    colors = dict(zip(shapes.index, coloring(shapes), strict=True))
+    frame = _slim(division.cells[position]).reset_index(drop=True)
+    stacks = frame.groupby(shapely.to_wkb(frame.geometry.to_numpy()), sort=False).indices.values()
+    shapes = frame.geometry.to_numpy()[[members[0] for members in stacks]]
+    told = [_told(cell, tier) for cell in frame.drop(columns=frame.geometry.name).to_dict("records")]
     features = [
         {
             "type": "Feature",
-            "id": str(frame.at[row, "code"]),
+            "id": told[members[0]]["code"],
             "properties": {
                 "tier": [tier.name_zh, tier.name_en],
-                "cells": [_told(frame.loc[member], tier) for member in stacks[wkb]],
-                "color": _color(frame.loc[stacks[wkb], "households"], tier, colors[row]),
+                "cells": [told[member] for member in members],
+                "color": _color((told[member]["state"] for member in members), color),
             },
-            "geometry": shapely.geometry.mapping(shapes.geometry[row]),
+            "geometry": json.loads(shape),
         }
-        for row, wkb in zip(shapes.index, shapely.to_wkb(shapes.geometry.to_numpy()), strict=True)
+        for members, shape, color in zip(stacks, shapely.to_geojson(shapes), coloring(shapes), strict=True)
     ]
+    weight = max(2.2 - 0.8 * position, 0.8)
     group = folium.FeatureGroup(name=f"{tier.name_zh} {tier.name_en}", show=shown)
-    weight = 2.2 - 0.8 * position
     folium.GeoJson(
         {"type": "FeatureCollection", "features": features},
         style_function=lambda feature: {
             "fillColor": feature["properties"]["color"],
             "fillOpacity": 0.45,
             "color": "#2c3e50",
-            "weight": max(weight, 0.8),
+            "weight": weight,
         },
         on_each_feature=JsCode("function (feature, layer) { wangge.cell(feature, layer); }"),
     ).add_to(group)
     group.add_to(chart)
 
 
-def _told(cell: pd.Series, tier: Tier) -> dict[str, Any]:
+def _told(cell: Mapping[Any, Any], tier: Tier) -> dict[str, Any]:
     """What a popup tells of a cell, as plain values."""
     told: dict[str, Any] = {"code": str(cell["code"]), "community": str(cell["community"])}
     told["households"] = 0 if pd.isna(cell["households"]) else int(cell["households"])
@@ -325,18 +323,13 @@ def _told(cell: pd.Series, tier: Tier) -> dict[str, Any]:
     return told
 
 
-def _color(households: pd.Series, tier: Tier, index: int) -> str:
+def _color(states: Iterable[str], index: int) -> str:
     """A colour of warning where any of the stacked cells is out of band, else one that differs from the neighbours."""
-    for count in households.fillna(0).astype(int):
-        state = band_state(int(count), tier)
-        if state in OUT_OF_BAND:
-            return OUT_OF_BAND[state]
-    return PALETTE[index]
+    return next((OUT_OF_BAND[state] for state in states if state in OUT_OF_BAND), PALETTE[index])
 
 
-def coloring(shapes: gpd.GeoDataFrame) -> list[int]:
+def coloring(geometry: NDArray[np.object_]) -> list[int]:
     """Give neighbours different numbers of `PALETTE`, greedily, most neighbours first."""
-    geometry = shapes.geometry.to_numpy()
     left, right = shapely.STRtree(geometry).query(geometry, predicate="intersects")
     neighbours: list[set[int]] = [set() for _ in geometry]
     for a, b in zip(left.tolist(), right.tolist(), strict=True):

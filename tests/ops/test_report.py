@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
 from shapely.geometry import box
@@ -102,9 +103,9 @@ def test_figures_of_a_tier_count_what_lies_in_its_band(division: Division) -> No
 
 
 def test_neighbours_have_different_colors() -> None:
-    shapes = gpd.GeoDataFrame(geometry=[_square(x, y) for x in range(6) for y in range(6)], crs=WGS84)
+    shapes = np.array([_square(x, y) for x in range(6) for y in range(6)])
     colors = coloring(shapes)
-    touching = ((a, b) for a in range(36) for b in range(a) if shapes.geometry[a].intersects(shapes.geometry[b]))
+    touching = ((a, b) for a in range(36) for b in range(a) if shapes[a].intersects(shapes[b]))
     assert all(colors[a] != colors[b] for a, b in touching)
     assert max(colors) < len(PALETTE)
 
