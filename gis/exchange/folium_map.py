@@ -439,7 +439,8 @@ def _findings_section(findings: Sequence[Finding]) -> str:
 
 
 def _sentence(finding: Finding, language: str) -> str:
-    return messages.text(finding.code, {"key": finding.key, **finding.params}, language=language)
+    place = {"layer": finding.layer, "row": finding.row, "key": finding.key}
+    return messages.text(finding.code, {**place, **finding.params}, language=language)
 
 
 def _legend() -> str:
