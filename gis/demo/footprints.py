@@ -35,10 +35,14 @@ class Row:
     setback: float
 
 
-def houses_of(estate: Estate, rng: np.random.Generator) -> list[House]:
-    """All places for buildings that a compound has room for."""
+def houses_of(estate: Estate, rng: np.random.Generator, *, closer_m: float = 0.0) -> list[House]:
+    """All places for buildings that a compound has room for, at least one.
+
+    ``closer_m`` moves the rows of slab and tower blocks together.
+    """
     draw = {"tower": _towers, "slab": _slabs, "court": _courts, "village": _village}[estate.style]
-    return draw(estate.polygon, estate.angle, rng)
+    # A compound too narrow for its style gets the small houses of the old town.
+    return draw(estate.polygon, estate.angle, rng, closer_m) or _courts(estate.polygon, estate.angle, rng, 0.0)
 
 
 def spans(polygon: Polygon, row: Row) -> list[tuple[float, float, float]]:
@@ -93,10 +97,10 @@ def box(x: float, y: float, width: float, depth: float) -> Polygon:
     return Polygon([(x, y), (x + width, y), (x + width, y + depth), (x, y + depth)])
 
 
-def _towers(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[House]:
+def _towers(polygon: Polygon, angle: float, rng: np.random.Generator, closer_m: float) -> list[House]:
     straight, pivot = straighten(polygon, angle)
     width, depth = rng.uniform(26, 34), rng.uniform(19, 23)
-    row = Row(depth, depth + rng.uniform(38, 50), rng.uniform(20, 30), 10.0)
+    row = Row(depth, depth + rng.uniform(38, 50) - closer_m, rng.uniform(20, 30), 10.0)
     floors = int(rng.choice([18, 24, 26, 28, 30, 32]))
     units = 1 if width < 29 else 2
     flats = int(rng.choice([4, 6] if units == 1 else [3, 4]))
@@ -130,14 +134,16 @@ def _tower(x: float, y: float, w: float, d: float, form: int) -> Polygon:
                     (x, y + b), (x + a, y + b)])  # fmt: skip
 
 
-def _slabs(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[House]:
+def _slabs(polygon: Polygon, angle: float, rng: np.random.Generator, closer_m: float) -> list[House]:
     straight, pivot = straighten(polygon, angle)
     high = rng.random() < 0.16
     floors = int(rng.choice([9, 11])) if high else int(rng.choice([5, 6, 6, 6, 7]))
     flats = 2 if high or rng.random() < 0.65 else 3
     unit = rng.uniform(14.5, 17) + (3.0 if flats == 3 else 0.0)
     depth = rng.uniform(11.5, 14)
-    row = Row(depth, depth + (32 if high else 17) + rng.uniform(0, 7), rng.uniform(9, 14), rng.uniform(6.5, 9))
+    row = Row(
+        depth, depth + (32 if high else 17) + rng.uniform(0, 7) - closer_m, rng.uniform(9, 14), rng.uniform(6.5, 9)
+    )
     stagger = float(rng.choice([0.0, 0.0, 0.0, 2.4]))
     largest = int(rng.integers(3, 7))
     shapes, counts = [], []
@@ -181,7 +187,7 @@ def _slab(x: float, y: float, unit: float, count: int, depth: float, stagger: fl
     return Polygon(lower + upper[::-1])
 
 
-def _courts(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[House]:
+def _courts(polygon: Polygon, angle: float, rng: np.random.Generator, _closer_m: float) -> list[House]:
     """Old courtyards round a yard each, with a few walk-ups of the 1980s between them."""
     straight, pivot = straighten(polygon, angle)
     row = Row(rng.uniform(15, 19), 0, rng.uniform(5, 8), 4.5)
@@ -219,7 +225,7 @@ def _court(x: float, y: float, w: float, d: float, form: int) -> Polygon:
     return Polygon([(x, y), (x + w, y), (x + w, y + d), (x + w - wing, y + d), (x + w - wing, y + wing), (x, y + wing)])
 
 
-def _village(polygon: Polygon, angle: float, rng: np.random.Generator) -> list[House]:
+def _village(polygon: Polygon, angle: float, rng: np.random.Generator, _closer_m: float) -> list[House]:
     straight, pivot = straighten(polygon, angle)
     row = Row(8.0, rng.uniform(21, 26), 7.0, 4.0)
     shapes, facts = [], []
