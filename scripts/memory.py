@@ -44,8 +44,10 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(INTERVAL_S):
+        is_over = False
+        while not is_over:
             self.peak_mb = max(self.peak_mb, memory_mb(self._roots.copy()))
+            is_over = self._over.wait(INTERVAL_S)
 
 
 def memory_mb(roots: Iterable[int]) -> float:
