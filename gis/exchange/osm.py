@@ -32,7 +32,8 @@ SUFFIXES = (".osm", ".osm.gz", ".osm.bz2", ".osm.pbf", ".pbf")
 
 WINDOW_MARGIN_M = 300.0
 OUTLINE_MARGIN_M = 12.0
-OUTLINE_RATIO = 0.15  # of `shapely.concave_hull`: 0 hugs every yard, 1 is the convex hull
+OUTLINE_NOTCH_M = 80.0  # narrower notches are filled: they come of where roads leave the extract
+OUTLINE_RATIO = 0.2  # of `shapely.concave_hull`: 0 hugs every yard, 1 is the convex hull
 STAIRCASE_REACH_M = 1.0
 
 Row = dict[str, Any]
@@ -383,7 +384,8 @@ def _outline(buildings: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, zone: int)
     among = shapely.intersection(streets, shapely.box(*shapely.total_bounds(houses)))
     corners = np.vstack([shapely.get_coordinates(houses), shapely.get_coordinates(shapely.segmentize(among, 20.0))])
     hull = shapely.concave_hull(shapely.MultiPoint(corners), ratio=OUTLINE_RATIO)
-    hull = shapely.union_all([hull, *houses]).buffer(OUTLINE_MARGIN_M, join_style="mitre").simplify(0.5)
+    closed = shapely.union_all([hull, *houses]).buffer(OUTLINE_NOTCH_M).buffer(OUTLINE_MARGIN_M - OUTLINE_NOTCH_M)
+    hull = closed.simplify(1.0)  # well within the margin: no wall comes to stand outside
     largest = max(shapely.get_parts(hull), key=shapely.area)
     ring = shapely.MultiPolygon([shapely.Polygon(largest.exterior)])
     return crs.to_wgs84(gpd.GeoSeries([ring], crs=zone)).iloc[0]
