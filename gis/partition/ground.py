@@ -58,6 +58,8 @@ class Plot:
         Staircases to cut each building's ground into; 1 leaves it whole.
     barriers : array of lines
     barrier_class : int array, shape (barriers,)
+    is_wall : bool array, shape (barriers,)
+        Barriers that fence ground in beside a street, as compound walls do.
     edges : array of polygons
         Outlines to follow that are no barrier of themselves (compounds).
     """
@@ -67,6 +69,7 @@ class Plot:
     units: IntArray
     barriers: Geometries
     barrier_class: IntArray
+    is_wall: BoolArray
     edges: Geometries
 
 
@@ -120,12 +123,13 @@ def survey(plot: Plot, zone: int) -> Ground:
     """
     lattice = Lattice.at(plot.outline, zone)
     outline = lattice.from_wgs84(np.array([plot.outline], dtype=object))
-    barriers, kind = _near(plot, outline[0], lattice)
+    barriers, kind, is_wall = _near(plot, outline[0], lattice)
     weave = Weave(outline[0])
     blocks = weave.faces(np.concatenate([barriers, _edges_near(plot, outline[0], lattice)]))
     footprints_m = lattice.to_metric(lattice.from_wgs84(plot.footprints))
     blocks_m = lattice.to_metric(blocks)
-    sites = _sites(footprints_m, blocks_m)
+    streets = lattice.to_metric(weave.faces(barriers[~is_wall]))
+    sites = _sites(footprints_m, blocks_m, streets)
     lines = np.concatenate([weave.inner_lines(blocks), lattice.from_metric(_ridges(sites, blocks_m))])
     faces = weave.faces(lines)
     building = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
@@ -137,16 +141,17 @@ def survey(plot: Plot, zone: int) -> Ground:
     return _ground(faces, building, unit, lattice, lattice.to_metric(barriers), kind)
 
 
-def _near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> tuple[Geometries, IntArray]:
-    """Barriers that reach into the community, as lattice lines, with their classes."""
+def _near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> tuple[Geometries, IntArray, BoolArray]:
+    """Barriers that reach into the community, as lattice lines, with their classes and whether they are walls."""
     if not len(plot.barriers):
-        return np.empty(0, dtype=object), np.empty(0, dtype=np.int64)
+        return np.empty(0, dtype=object), np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)
     lines = lattice.from_wgs84(plot.barriers)
     clipped = shapely.intersection(lines, shapely.buffer(outline, 60.0, quad_segs=2))
     kept = ~shapely.is_empty(clipped)
     parts, of = shapely.get_parts(clipped[kept], return_index=True)
     straight = shapely.get_dimensions(parts) == 1
-    return np.asarray(parts[straight], dtype=object), plot.barrier_class[kept][of[straight]]
+    of = of[straight]
+    return np.asarray(parts[straight], dtype=object), plot.barrier_class[kept][of], plot.is_wall[kept][of]
 
 
 def _edges_near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> Geometries:
@@ -159,26 +164,29 @@ def _edges_near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> Geom
 
 @dataclass(frozen=True)
 class _Sites:
-    """Points along footprints, by block."""
+    """Points along footprints, by block.
+
+    A block without buildings that lies in a street block with some (the verge between a compound's wall and the
+    street) is shared out among those; one in an empty street block stays empty land.
+    """
 
     points: FloatArray
     building: IntArray
     block: IntArray
+    street: IntArray
 
     def of(self, block: int) -> tuple[FloatArray, IntArray]:
+        """Points, and the building of each, that share out a block."""
         start, stop = np.searchsorted(self.block, [block, block + 1])
-        return self.points[start:stop], self.building[start:stop]
+        if stop > start:
+            return self.points[start:stop], self.building[start:stop]
+        near = self.street[self.block] == self.street[block]
+        return self.points[near], self.building[near]
 
     def owner_of(self, places: Geometries, blocks_m: Geometries) -> IntArray:
-        """The building nearest to each place among those of its block; -1 in an empty block."""
+        """The building nearest to each place among those that share its block; -1 on empty land."""
         owner = np.full(len(places), -1, dtype=np.int64)
-        tree = shapely.STRtree(blocks_m)
-        place, block = tree.query(places, predicate="intersects")
-        home = np.full(len(places), -1, dtype=np.int64)
-        home[place] = block
-        lost = np.flatnonzero(home < 0)
-        if len(lost):
-            home[lost] = tree.nearest(places[lost])
+        home = _lies_in(places, blocks_m)
         xy = shapely.get_coordinates(places)
         order = np.argsort(home, kind="stable")
         found, starts = np.unique(home[order], return_index=True)
@@ -189,9 +197,23 @@ class _Sites:
         return owner
 
 
-def _sites(footprints_m: Geometries, blocks_m: Geometries) -> _Sites:
+def _lies_in(places: Geometries, areas: Geometries) -> IntArray:
+    """The area of a coverage that each place lies in; the nearest where rounding put it outside."""
+    tree = shapely.STRtree(areas)
+    place, area = tree.query(places, predicate="intersects")
+    home = np.full(len(places), -1, dtype=np.int64)
+    home[place] = area
+    lost = np.flatnonzero(home < 0)
+    if len(lost):
+        home[lost] = tree.nearest(places[lost])
+    return home
+
+
+def _sites(footprints_m: Geometries, blocks_m: Geometries, streets_m: Geometries) -> _Sites:
+    street = _lies_in(shapely.point_on_surface(blocks_m), streets_m)
     if not len(footprints_m):
-        return _Sites(np.empty((0, 2)), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        none = np.empty(0, dtype=np.int64)
+        return _Sites(np.empty((0, 2)), none, none, street)
     home = _home_blocks(footprints_m, blocks_m)
     shrunk = shapely.buffer(footprints_m, -SHRINK_M, join_style="mitre")
     shape = np.where(shapely.is_empty(shrunk), footprints_m, shrunk)
@@ -200,7 +222,7 @@ def _sites(footprints_m: Geometries, blocks_m: Geometries) -> _Sites:
     )
     block = home[building]
     order = np.argsort(block, kind="stable")
-    return _Sites(points[order], building[order].astype(np.int64), block[order])
+    return _Sites(points[order], building[order].astype(np.int64), block[order], street)
 
 
 def _home_blocks(footprints_m: Geometries, blocks_m: Geometries) -> IntArray:
@@ -222,7 +244,7 @@ def _home_blocks(footprints_m: Geometries, blocks_m: Geometries) -> IntArray:
 def _ridges(sites: _Sites, blocks_m: Geometries) -> Geometries:
     """Lines midway between neighbouring buildings, inside their block."""
     found = []
-    for number in np.unique(sites.block):
+    for number in range(len(blocks_m)):
         points, building = sites.of(int(number))
         if len(np.unique(building)) < 2:
             continue

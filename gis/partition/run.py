@@ -148,7 +148,9 @@ def _settle(job: Job) -> _Site:
         keep_whole=job.rules.keep_buildings_whole,
     )
     classes = np.array([BARRIER_CLASS[kind] for kind in job.barrier_kinds], dtype=np.int64)
-    ground = survey(Plot(job.outline, job.footprints, parts.units, job.barriers, classes, job.compounds), job.zone)
+    is_wall = np.array([kind == "wall" for kind in job.barrier_kinds], dtype=bool)
+    plot = Plot(job.outline, job.footprints, parts.units, job.barriers, classes, is_wall, job.compounds)
+    ground = survey(plot, job.zone)
     building = np.repeat(np.arange(len(parts.units)), parts.units)
     unit = np.concatenate([np.arange(n) for n in parts.units]) if len(parts.units) else np.empty(0, dtype=np.int64)
     households = (
