@@ -29,6 +29,7 @@ from gis.town import Town
 log = logging.getLogger("wangge.jobs")
 
 QUEUE = "partition"
+UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
@@ -58,9 +59,9 @@ def work(url: str, engine: Engine, *, once: bool = False, name: str = "wangge") 
     """Run jobs until the process is told to stop; with ``once`` until the queue is empty."""
     mark_interrupted(engine, now=datetime.now(UTC))
     worker_app(url).run_worker(
-        queues=[QUEUE],
+        queues=[QUEUE, UPKEEP],
         name=name,
-        concurrency=1,
+        concurrency=2,  # partitions wait for one another by their lock; upkeep does not wait for them
         wait=not once,
         delete_jobs="successful",
         additional_context={"engine": engine},
@@ -93,7 +94,7 @@ def request_partition(
     session.add(run)
     session.flush()
     connection = session.connection().connection.driver_connection
-    task = jobs.configure_task(TASK, queue=QUEUE, queueing_lock=f"run-{run.id}", connection=connection)
+    task = jobs.configure_task(TASK, queue=QUEUE, lock=QUEUE, queueing_lock=f"run-{run.id}", connection=connection)
     run.job_id = task.defer(run_id=run.id)
     session.flush()
     return run
@@ -158,7 +159,7 @@ def run_of(session: Session, plan_id: int) -> PlanRun:
     return run
 
 
-def _latest(plan_id: int) -> Select[tuple[PlanRun]]:
+def _latest(plan_id: int) -> Select[PlanRun]:
     return select(PlanRun).where(PlanRun.plan_id == plan_id).order_by(PlanRun.id.desc()).limit(1)
 
 

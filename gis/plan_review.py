@@ -126,15 +126,31 @@ def _finding(row: Mapping[str, Any]) -> Finding:
     )
 
 
+VIOLATION = "violation"
+"""Severity of what is against the rules, whoever noticed it."""
+
+
 def violations(session: Session, plan_id: int, *, language: str) -> list[dict[str, Any]]:
-    """Cells out of band, then what the partitioner noticed, each with its sentence and the box to look at."""
-    cells = [row for row in plans.violations(session, plan_id) if row["cell_id"] is not None]
+    """Cells out of band, then what the partitioner noticed, each with its sentence and the box to look at.
+
+    A cell out of band whose reason the partitioner told is told once, with the reason.
+    """
+    out_of_band = {row["cell_id"]: row for row in plans.violations(session, plan_id) if row["cell_id"] is not None}
     noticed = listing.findings(session, plan_id)
-    explained = {row["cell_id"] for row in noticed}
-    items = [row for row in cells if row["cell_id"] not in explained] + noticed
-    return [
-        {**row, "text": text(row["code"], {"key": row.get("key"), **row["params"]}, language=language)} for row in items
-    ]
+    for row in noticed:
+        if out_of_band.pop(row["cell_id"], None) is not None:
+            row["severity"] = VIOLATION
+    tiers = rules.value(rules.get(session, plans.get(session, plan_id).rule_set_id)).tiers
+    names = {tier.name_zh: tier.name_en for tier in tiers} if language == "en" else {}
+    items = sorted([*out_of_band.values(), *noticed], key=lambda row: row["severity"] != VIOLATION)
+    return [{**row, "text": _sentence(row, names, language)} for row in items]
+
+
+def _sentence(row: Mapping[str, Any], names: Mapping[str, str], language: str) -> str:
+    layer = row.get("layer") or ""
+    return text(
+        row["code"], {"layer": names.get(layer, layer), "key": row.get("key"), **row["params"]}, language=language
+    )
 
 
 def report_html(session: Session, plan_id: int, *, leaflet: Path, language: str) -> str:

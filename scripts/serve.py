@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import sys
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import click
 import uvicorn
@@ -49,7 +52,9 @@ def serve(program: Program, settings: Settings, *, worker: bool = True, open_pag
     engine.dispose()
     address = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{settings.port}/"
     program.say("serve.listening", address=address)
-    with _worker(url) if worker else _nothing():
+    # uvicorn stops on SIGTERM and then raises it again: as an exit, so that what is below is left in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _worker(url) if worker else nullcontext():
         if open_page:
             threading.Timer(1.5, webbrowser.open, [address]).start()
         uvicorn.run(
@@ -65,7 +70,7 @@ def serve(program: Program, settings: Settings, *, worker: bool = True, open_pag
 @contextmanager
 def _worker(url: str) -> Iterator[None]:
     # A fresh interpreter: nothing of this process's connections and threads goes along.
-    process = multiprocessing.get_context("spawn").Process(target=run_beside, args=(url,), name="wangge-worker")
+    process = multiprocessing.get_context("spawn").Process(target=run_beside, args=(url, os.getpid()))
     process.start()
     try:
         yield
@@ -74,8 +79,3 @@ def _worker(url: str) -> Iterator[None]:
         process.join(STOP_S)
         if process.is_alive():
             process.kill()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

@@ -28,10 +28,10 @@ def command(program: Program, once: bool) -> None:
     work(url, engine, once=once)
 
 
-def run_beside(url: str) -> None:
-    """The worker as a child of the service: it ends when its parent does, however that ended."""
+def run_beside(url: str, parent: int) -> None:
+    """The worker as a child of the service: it ends when its parent does, however and whenever that ended."""
     logging.basicConfig(level=logging.WARNING)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     work(url, make_engine(url, statement_timeout_s=600))
 
 

@@ -32,6 +32,8 @@ class Layer:
         Property → what it means, for TileJSON.
     has_drafts : bool
         Whether ``?plan=ID`` shows the cells of a draft.
+    is_base : bool
+        Part of the base map: the same for everybody who may see the map at all.
     max_age_s : int
         How long a browser may show a tile before it asks again.
     """
@@ -42,6 +44,7 @@ class Layer:
     action: Action
     fields: Mapping[str, str] = field(default_factory=dict)
     has_drafts: bool = False
+    is_base: bool = False
     max_age_s: int = 0
 
     @property
@@ -84,14 +87,23 @@ LAYERS: Mapping[str, Layer] = {
                 "name_en": "English name",
             },
         ),
-        Layer("ground", 10, 15, Action.VIEW_MAP, {"kind": "green, farmland, square …", "name": "name"}, max_age_s=300),
-        Layer("water", 6, 15, Action.VIEW_MAP, {"kind": "water or river", "name": "name"}, max_age_s=300),
+        Layer(
+            "ground",
+            10,
+            15,
+            Action.VIEW_MAP,
+            {"kind": "green, farmland, square …", "name": "name"},
+            is_base=True,
+            max_age_s=300,
+        ),
+        Layer("water", 6, 15, Action.VIEW_MAP, {"kind": "water or river", "name": "name"}, is_base=True, max_age_s=300),
         Layer(
             "roads",
             8,
             15,
             Action.VIEW_MAP,
             {"kind": "arterial, secondary or minor", "is_bridge": "on a bridge", "name": "name"},
+            is_base=True,
             max_age_s=300,
         ),
         Layer(
@@ -100,6 +112,7 @@ LAYERS: Mapping[str, Layer] = {
             15,
             Action.VIEW_MAP,
             {"kind": "rail or wall", "is_bridge": "on a bridge", "name": "name"},
+            is_base=True,
             max_age_s=300,
         ),
         Layer(
@@ -126,12 +139,21 @@ LAYERS: Mapping[str, Layer] = {
                 "use": "use",
                 "code": "code",
                 "name": "name",
+                "label": "name or households, in one tile only",
                 "estimated": "true where the households are an estimate",
             },
         ),
         Layer("grids", 8, 16, Action.VIEW_MAP, _CELL_FIELDS, has_drafts=True),
         Layer("micro_grids", 11, 16, Action.VIEW_MAP, _CELL_FIELDS, has_drafts=True),
-        Layer("pois", 13, 16, Action.VIEW_MAP, {"kind": "gate, school, hospital …", "name": "name"}, max_age_s=300),
+        Layer(
+            "pois",
+            13,
+            16,
+            Action.VIEW_MAP,
+            {"kind": "gate, school, hospital …", "name": "name"},
+            is_base=True,
+            max_age_s=300,
+        ),
         Layer(
             "incidents",
             6,

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from gis import listing, plan_review
 from gis.errors import InvalidInput, NotAllowed
-from gis.permissions import Action, Actor, may_anywhere, scopes
+from gis.permissions import EVERYWHERE, Action, Actor, may_anywhere, scopes
 from tiles import mvt, tilejson
 from tiles.layers import LAYERS, Layer
 
@@ -48,7 +48,7 @@ def make_router(*, session: Dependency, allow: Callable[[Action], Any], now: Cal
     ) -> JSONResponse:
         """Where the tiles are, which zooms and fields they have, and the extent of what the caller may see."""
         chosen, seen = _permitted(db, layer, actor=actor, plan_id=plan)
-        bounds = listing.extent(db, scopes=seen)
+        bounds = listing.extent(db, scopes=(EVERYWHERE,) if chosen.is_base else seen)
         base = str(request.base_url).rstrip("/")
         document = tilejson.describe(chosen, base=base, bounds=bounds, plan_id=plan)
         return JSONResponse(document, headers={"Cache-Control": "private, no-cache", "Vary": "Cookie"})

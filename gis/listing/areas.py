@@ -17,8 +17,7 @@ _COLUMNS = f"""
     counted.buildings, counted.households
 """
 
-_SOURCE = """
-    admin_area AS area
+_COUNTED = """
     CROSS JOIN LATERAL (
         SELECT count(*) AS buildings, coalesce(sum(building.households), 0)::bigint AS households
         FROM building
@@ -49,12 +48,13 @@ def areas(
     return fetch_page(
         session,
         window,
-        source=_SOURCE,
+        source="admin_area AS area",
         columns=_COLUMNS,
         filters=filters,
         key="area.id",
         order=("area.code", "area.id"),
         shape="area.geom",
+        beside=_COUNTED,
     )
 
 
@@ -69,7 +69,9 @@ def area(session: Session, area_id: int, *, scopes: Sequence[str], geometry: boo
     filters = _in(scopes)
     filters.add("area.id = :area_id", area_id=area_id)
     shape = ", ST_AsGeoJSON(area.geom, 7) AS geometry" if geometry else ""
-    rows = fetch(session, f"SELECT {_COLUMNS}{shape} FROM {_SOURCE} {filters.sql()}", filters.params)
+    rows = fetch(
+        session, f"SELECT {_COLUMNS}{shape} FROM admin_area AS area {_COUNTED} {filters.sql()}", filters.params
+    )
     if not rows:
         raise NotFound("area.not_found", area_id=area_id)
     rows[0]["above"] = fetch(

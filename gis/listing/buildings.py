@@ -20,11 +20,14 @@ _COLUMNS = """
     placed.grid_code, placed.micro_grid_code, placed.micro_grids
 """
 
-# Which cells in force a building lies in: one micro-grid mostly, several if it is cut by staircases or floors.
 _SOURCE = """
     building
     INNER JOIN admin_area AS community ON building.area_id = community.id
     LEFT JOIN compound ON building.compound_id = compound.id
+"""
+
+# Which cells in force a building lies in: one micro-grid mostly, several if it is cut by staircases or floors.
+_CELLS = """
     LEFT JOIN LATERAL (
         SELECT
             min(CASE WHEN tier.kind = 'micro_grid' THEN above.code ELSE leaf.code END) AS grid_code,
@@ -90,6 +93,7 @@ def buildings(
         order=("building.code", "building.id"),
         shape="building.geom",
         prelude=prelude,
+        beside=_CELLS,
     )
 
 
@@ -113,7 +117,7 @@ def _nearest(session: Session, window: Window, *, filters: Filters, prelude: str
     rows = fetch(
         session,
         f"{prelude} SELECT {_COLUMNS}, round(ST_Distance(building.geom::geography, {point})::numeric, 1)::float8"
-        f" AS distance_m{shape} FROM {_SOURCE} {where}"
+        f" AS distance_m{shape} FROM {_SOURCE} {_CELLS} {where}"
         f" ORDER BY building.geom::geography <-> {point}, building.id LIMIT :limit OFFSET :offset",
         {**filters.params, "lon": near[0], "lat": near[1], "limit": window.limit + 1, "offset": offset},
     )
@@ -139,9 +143,8 @@ def compounds(
     return fetch_page(
         session,
         window,
-        source="""
-            compound
-            INNER JOIN admin_area AS community ON compound.area_id = community.id
+        source="compound INNER JOIN admin_area AS community ON compound.area_id = community.id",
+        beside="""
             CROSS JOIN LATERAL (
                 SELECT count(*) AS buildings, coalesce(sum(building.households), 0)::bigint AS households
                 FROM building

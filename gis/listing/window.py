@@ -104,10 +104,12 @@ def fetch_page(
     descending: bool = False,
     shape: str | None = None,
     prelude: str = "",
+    beside: str = "",
 ) -> Listed:
     """One page of a query, sorted by ``order``, whose last column is the unique ``key``; and the count of all rows.
 
-    Pages go by the key of the last row seen, so rows that come in between shift nothing.
+    Pages go by the key of the last row seen, so rows that come in between shift nothing. ``beside`` joins what only the
+    columns need, a row each: it is left out where rows are counted or compared.
     """
     where = filters.sql()
     total = session.execute(text(f"{prelude} SELECT count(*) FROM {source} {where}"), filters.params).scalar_one()
@@ -123,7 +125,7 @@ def fetch_page(
     by = ", ".join(f"{column}{direction}" for column in order)
     rows = fetch(
         session,
-        f"{prelude} SELECT {picked} FROM {source} {paged.sql()} ORDER BY {by} LIMIT :limit",
+        f"{prelude} SELECT {picked} FROM {source} {beside} {paged.sql()} ORDER BY {by} LIMIT :limit",
         {**paged.params, "limit": window.limit + 1},
     )
     following = rows[window.limit - 1]["id"] if len(rows) > window.limit else None

@@ -26,14 +26,14 @@ from sqlalchemy import select
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from api.app import create_app  # noqa: E402
-from gis import accounts, plans, staff  # noqa: E402
-from gis.db import make_engine, unit_of_work  # noqa: E402
-from gis.models import Department, Grid, PostRow, Staff  # noqa: E402
-from gis.permissions import SYSTEM, Role  # noqa: E402
-from gis.settings import Settings  # noqa: E402
-from tests.conftest import clone_of  # noqa: E402
-from tests.usecases.builders import LONG_AGO, SmallTown, make_category, make_plan, make_town  # noqa: E402
+from api.app import create_app
+from gis import accounts, plans, staff
+from gis.db import make_engine, unit_of_work
+from gis.models import Department, Grid, PostRow, Staff
+from gis.permissions import SYSTEM, Role
+from gis.settings import Settings
+from tests.conftest import clone_of
+from tests.usecases.builders import LONG_AGO, SmallTown, make_category, make_plan, make_town
 
 PASSWORD = "correct horse battery"
 ACCOUNTS: dict[str, tuple[Role, int | None]] = {

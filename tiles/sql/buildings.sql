@@ -16,6 +16,11 @@ shown AS MATERIALIZED (
         building.use,
         CASE WHEN :z >= 15 THEN building.code END AS code,
         CASE WHEN :z >= 15 THEN building.name END AS name,
+        -- drawn once: in the tile that holds the middle
+        CASE
+            WHEN :z >= 15 AND ST_Covers(tile, ST_Transform(ST_PointOnSurface(building.geom), 3857))
+                THEN coalesce(building.name, nullif(building.households, 0)::text)
+        END AS label,
         CASE WHEN :z >= 15 AND building.households_estimated THEN true END AS estimated,
         ST_AsMVTGeom(ST_Transform(building.geom, 3857), tile, 4096, 64) AS geom
     FROM building

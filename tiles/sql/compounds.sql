@@ -16,6 +16,11 @@ shown AS MATERIALIZED (
         CASE WHEN :z >= 13 THEN compound.code END AS code,
         CASE WHEN :z >= 13 THEN compound.name END AS name,
         CASE WHEN :z >= 13 THEN compound.name_en END AS name_en,
+        -- drawn once: in the tile that holds the middle
+        CASE
+            WHEN :z >= 13 AND ST_Covers(tile, ST_Transform(ST_PointOnSurface(compound.geom), 3857))
+                THEN compound.name
+        END AS label,
         ST_AsMVTGeom(ST_Simplify(ST_Transform(compound.geom, 3857), detail_m), tile, 4096, 64) AS geom
     FROM compound
     INNER JOIN admin_area AS area ON compound.area_id = area.id
