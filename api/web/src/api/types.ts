@@ -244,15 +244,22 @@ export interface IncidentDetail extends Incident {
   allowed_actions: string[];
 }
 
+/** A cell as an answer names it. */
+export interface CellRef {
+  id: Id;
+  code: string;
+  name: string | null;
+  floor_from: number | null;
+  floor_to: number | null;
+}
+
 export interface GeotagAnswer {
   how: "inside" | "nearest" | "border" | "none";
   distance_m: number | null;
-  area: { level: string; code: string; name: string }[];
   community: Area | null;
-  compound: Area | null;
-  building: { code: string; name: string | null; address: string | null } | null;
-  grid: { id: Id; code: string; name: string | null } | null;
-  micro_grid: { id: Id; code: string; name: string | null } | null;
+  grid: CellRef | null;
+  micro_grid: CellRef | null;
+  candidates: { grid: CellRef | null; micro_grid: CellRef | null; people: Person[] }[];
   people: Person[];
   flags: string[];
 }

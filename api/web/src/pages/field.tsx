@@ -144,7 +144,7 @@ function Desk({ session }: { session: Session }) {
       setTask(id);
       setView("tasks");
     });
-    map.on("move", () => setAim(map.getCenter().toArray() as Place));
+    map.on("moveend", () => setAim(map.getCenter().toArray() as Place));
     map.on("click", (event) => {
       const hit = map.queryRenderedFeatures(event.point, { layers: ["own-buildings", "incident-pin"] });
       const id = hit.find((feature) => feature.layer.id === "own-buildings")?.properties.id;

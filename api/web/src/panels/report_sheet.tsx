@@ -5,7 +5,8 @@ import { Problem, post } from "../api/client";
 import type { Category, GeotagAnswer, IncidentFeature, Place } from "../api/types";
 import { named, number, t, useLanguage, word } from "../i18n";
 import type { Draft } from "../state/draft";
-import { cellInCommunity } from "./cell_name";
+import { noteCategory, recentCategories } from "../state/recent";
+import { cellName } from "./cell_name";
 import { Icon, type IconName } from "./icons";
 import { postOf } from "./people";
 import { sentence, Waiting } from "./states";
@@ -24,17 +25,38 @@ export type Step = "category" | "place" | "send";
 
 export const stepOf = (draft: Draft): Step => (!draft.category ? "category" : !draft.placed ? "place" : "send");
 
-/** Signs by the board that a category belongs to; beside the words, never instead of them. */
-const SIGNS: readonly [RegExp, IconName][] = [
-  [/sanit|garbage|clean|environ|litter/, "trash"],
-  [/safe|fire|hazard|security/, "warn"],
-  [/dispute|neighbour|people|service|welfare/, "people"],
-  [/park|vendor|trolley|street|traffic/, "trolley"],
-  [/build|facil|public|road/, "building"],
-];
+/** Signs by the class that a code begins with; beside the words, never instead of them. */
+const SIGNS: Record<string, IconName> = {
+  B01: "wrench",
+  B02: "road",
+  B03: "trash",
+  B04: "tree",
+  B05: "building",
+  S01: "trash",
+  S02: "report",
+  S03: "building",
+  S04: "trolley",
+  S05: "warn",
+  S06: "noise",
+  T01: "people",
+  T02: "people",
+  T03: "info",
+  T04: "info",
+};
 
-const signOf = (category: Category): IconName =>
-  SIGNS.find(([pattern]) => pattern.test(`${category.board ?? ""} ${category.code}`))?.[1] ?? "pin";
+const signOf = ({ code }: Category): IconName => SIGNS[code.slice(0, 3)] ?? "pin";
+
+/** Components, events, matters of residents: the first letter of a code. */
+const GROUPS = ["B", "S", "T"] as const;
+
+function grouped(categories: readonly Category[]): { group: string; rows: Category[] }[] {
+  const recent = recentCategories().flatMap((code) => categories.filter((one) => one.code === code));
+  const groups = GROUPS.map((group) => ({ group, rows: categories.filter((one) => one.code.startsWith(group)) }));
+  const others = categories.filter((one) => !GROUPS.some((group) => one.code.startsWith(group)));
+  return [{ group: "recent", rows: recent }, ...groups, { group: "other", rows: others }].filter(
+    ({ rows }) => rows.length > 0,
+  );
+}
 
 const STEPS: readonly Step[] = ["category", "place", "send"];
 
@@ -51,8 +73,8 @@ function Steps({ now }: { now: Step }) {
   );
 }
 
-/** Who answers for a place, asked for once the map has come to rest. */
-function Whose({ place }: { place: Place | null }) {
+/** Who answers for a place, asked for once the map has come to rest; null until it is known. */
+function useGeotag(place: Place | null): GeotagAnswer | null {
   const language = useLanguage();
   const [answer, setAnswer] = useState<GeotagAnswer | null>(null);
   const [lon, lat] = place ?? [null, null];
@@ -68,25 +90,38 @@ function Whose({ place }: { place: Place | null }) {
       late = true;
     };
   }, [lon, lat, language]);
+  return answer;
+}
+
+const MOST_NAMED = 3;
+
+/** The cell that answers, or where several come into question (a border, floors over one another) their grids. */
+function cellsOf(answer: GeotagAnswer): string {
+  const lowest = answer.micro_grid ?? answer.grid;
+  const cells = lowest ? [lowest] : answer.candidates.flatMap((one) => one.grid ?? one.micro_grid ?? []);
+  const names = [...new Set(cells.map(cellName))].slice(0, MOST_NAMED).join(" / ");
+  return names && [answer.community?.name, names].filter(Boolean).join(" ");
+}
+
+function Whose({ answer }: { answer: GeotagAnswer | null }) {
   if (!answer) return <p class="whose">{t("report.finding")}</p>;
-  const cell = answer.micro_grid ?? answer.grid;
-  if (answer.how === "none" || !cell) return <p class="whose whose-none">{t("report.nobody")}</p>;
+  const cells = cellsOf(answer);
+  if (!cells) return <p class="whose whose-none">{t("report.nobody")}</p>;
+  const person = answer.people[0];
   return (
     <div class="whose" data-how={answer.how}>
       <p>
-        <Icon name="grid" size={18} />
-        <strong>{cellInCommunity(answer.community?.name, cell)}</strong>
+        <Icon name="grid" size={18} /> <strong>{cells}</strong>
       </p>
-      {answer.people[0] && (
+      {person && (
         <p>
-          <Icon name="user" size={18} />
-          {answer.people[0].name} {postOf(answer.people[0])}
+          <Icon name="user" size={18} /> {person.name} {postOf(person)}
         </p>
       )}
-      {answer.how !== "inside" && (
+      {answer.how === "border" && <p class="whose-none">{word("how", "border")}</p>}
+      {answer.how === "nearest" && answer.distance_m !== null && (
         <p class="whose-none">
-          {word("how", answer.how)}
-          {answer.distance_m !== null && ` ${number(answer.distance_m)} m`}
+          {word("how", "nearest")} {number(answer.distance_m)} m
         </p>
       )}
     </div>
@@ -95,6 +130,7 @@ function Whose({ place }: { place: Place | null }) {
 
 export function ReportSheet({ categories, draft, aim, onDraft, onSent, onLeave }: Props) {
   const step = stepOf(draft);
+  const geotag = useGeotag(step === "place" ? aim : draft.place);
   const category = categories?.find((one) => one.code === draft.category);
   const back = () => {
     if (step === "category") onLeave();
@@ -115,7 +151,7 @@ export function ReportSheet({ categories, draft, aim, onDraft, onSent, onLeave }
       {step === "place" && (
         <div class="place-sheet">
           <p>{t("report.aim")}</p>
-          <Whose place={aim} />
+          <Whose answer={geotag} />
           <button
             type="button"
             class="button button-main button-big"
@@ -128,7 +164,12 @@ export function ReportSheet({ categories, draft, aim, onDraft, onSent, onLeave }
         </div>
       )}
       {step === "send" && (
-        <Send draft={draft} name={(category ? named(category) : draft.category) ?? ""} onSent={onSent} />
+        <Send
+          draft={draft}
+          geotag={geotag}
+          name={(category ? named(category) : draft.category) ?? ""}
+          onSent={onSent}
+        />
       )}
     </section>
   );
@@ -143,21 +184,36 @@ function Categories({
 }) {
   if (!categories) return <Waiting />;
   return (
-    <ul class="category-grid" aria-label={t("report.what")}>
-      {categories.map((category) => (
-        <li key={category.code}>
-          <button type="button" data-category={category.code} onClick={() => onPick(category.code)}>
-            <Icon name={signOf(category)} size={30} />
-            {named(category)}
-          </button>
-        </li>
+    <div class="category-sheet">
+      {grouped(categories).map(({ group, rows }) => (
+        <section key={group} aria-label={word("category_group", group)}>
+          <h2>{word("category_group", group)}</h2>
+          <ul class="category-grid">
+            {rows.map((category) => (
+              <li key={category.code}>
+                <button type="button" data-category={category.code} onClick={() => onPick(category.code)}>
+                  <Icon name={signOf(category)} size={28} />
+                  {named(category)}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </section>
       ))}
-    </ul>
+    </div>
   );
 }
 
-function Send({ draft, name, onSent }: { draft: Draft; name: string; onSent: (incident: IncidentFeature) => void }) {
+interface SendProps {
+  draft: Draft;
+  geotag: GeotagAnswer | null;
+  name: string;
+  onSent: (incident: IncidentFeature) => void;
+}
+
+function Send({ draft, geotag, name, onSent }: SendProps) {
   const [note, setNote] = useState("");
+  const [floor, setFloor] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const send = async () => {
@@ -172,8 +228,10 @@ function Send({ draft, name, onSent }: { draft: Draft; name: string; onSent: (in
         category: draft.category,
         title: name,
         ...(note.trim() ? { description: note.trim() } : {}),
+        ...(floor === "" ? {} : { floor: Number(floor) }),
         request_id: draft.request_id,
       });
+      if (draft.category) noteCategory(draft.category);
       onSent(incident);
     } catch (reason) {
       setProblem(reason instanceof Problem ? reason : new Problem(-1, "bug", String(reason)));
@@ -183,7 +241,21 @@ function Send({ draft, name, onSent }: { draft: Draft; name: string; onSent: (in
   return (
     <div class="send-sheet">
       <h2>{name}</h2>
-      <Whose place={draft.place} />
+      <Whose answer={geotag} />
+      {geotag?.flags.includes("needs_floor") && (
+        <label class="field-row">
+          <span class="field-label">{t("report.floor")}</span>
+          <input
+            type="number"
+            inputmode="numeric"
+            min={-20}
+            max={500}
+            value={floor}
+            onInput={(event) => setFloor(event.currentTarget.value)}
+          />
+          <span class="field-hint">{t("report.floor_hint")}</span>
+        </label>
+      )}
       <label class="field-row">
         <span class="field-label">{t("report.note")}</span>
         <textarea rows={4} maxLength={1000} value={note} onInput={(event) => setNote(event.currentTarget.value)} />
