@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from gis import households
+from gis.buildings import sync_parts
 from gis.crs import WGS84_CODE, looks_shifted
 from gis.db import audit, translate
 from gis.errors import InvalidInput
@@ -35,6 +36,9 @@ from gis.town import AREA_LEVELS, LAYERS, Town, conform
 
 _LOCK = 7_306_812  # imports wait for one another; any number of our own
 _FINDINGS_KEPT = 10_000
+
+
+_Touch = tuple[Action, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,6 @@ class IngestReport:
     counts: Mapping[str, Counts]
     findings: tuple[Finding, ...]
     import_run_id: int
-    paths: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -204,27 +207,24 @@ def _store(
     session.flush()
     counts: dict[str, Counts] = {}
     left_out: list[Finding] = []
-    touched: set[str] = set()
+    touched: set[_Touch] = set()
     _store_areas(session, town, counts, left_out, touched, source)
     for layer in ("compounds", "buildings", "barriers", "ground", "pois", "departments", "staff"):
         if len(town[layer]):
             _store_layer(session, layer, town[layer], counts, left_out, touched)
     if len(town["buildings"]):
-        _store_parts(session, now)
+        sync_parts(session, now=now)
     if len(town["assignments"]):
-        made, more = store_assignments(session, town["assignments"], now=now)
+        made, more, paths = store_assignments(session, town["assignments"], now=now)
         counts["assignments"] = Counts(*made)
         left_out += more
-    for path in sorted(touched):
-        require(actor, Action.IMPORT_DATA, path)
+        touched |= {(Action.EDIT_STAFF, path) for path in paths}
+    for action, path in sorted(touched, key=str):
+        require(actor, action, path)
     if not touched:
-        require(actor, Action.EDIT_STAFF if _is_people(town) else Action.IMPORT_DATA, None)
+        require(actor, Action.IMPORT_DATA, None)
     _record(session, run, counts, (*findings, *left_out), actor, now)
-    return IngestReport(counts, tuple(left_out), run.id, tuple(sorted(touched)))
-
-
-def _is_people(town: Town) -> bool:
-    return all(layer in ("departments", "staff", "assignments") for layer in town if len(town[layer]))
+    return IngestReport(counts, tuple(left_out), run.id)
 
 
 def _record(
@@ -266,7 +266,7 @@ def _record(
 
 
 def _store_areas(
-    session: Session, town: Town, counts: dict[str, Counts], left_out: list[Finding], touched: set[str], source: str
+    session: Session, town: Town, counts: dict[str, Counts], left_out: list[Finding], touched: set[_Touch], source: str
 ) -> None:
     """The tree from the top down, so that each row finds its parent's path."""
     for level in AREA_LEVELS:
@@ -285,7 +285,7 @@ def _store_areas(
             left_out += _without(session, table, layer, _PARENTLESS.format(table=table), "import.unknown_parent")
             counts[layer] = counts.get(layer, Counts()) + _upsert(session, table, _AREA)
             paths = f"SELECT a.path::text FROM admin_area a JOIN {table} s USING (code)"
-            touched |= set(session.scalars(text(paths)))
+            touched |= {(Action.IMPORT_DATA, path) for path in session.scalars(text(paths))}
 
 
 # The parent by its code; by its name where only one area is called so; by the front of the area's own code, which in
@@ -341,7 +341,7 @@ def _store_layer(
     frame: pd.DataFrame,
     counts: dict[str, Counts],
     left_out: list[Finding],
-    touched: set[str],
+    touched: set[_Touch],
 ) -> None:
     with staged(session, layer, frame) as table:
         if "community" in LAYERS[layer].columns:
@@ -349,16 +349,26 @@ def _store_layer(
             query = _OUTSIDE.format(table=table)
             left_out += _without(session, table, layer, query, "import.outside_communities")
             paths = f"SELECT DISTINCT a.path::text FROM admin_area a JOIN {table} s ON s.community = a.code"
-            touched |= set(session.scalars(text(paths)))
+            touched |= {(Action.IMPORT_DATA, path) for path in session.scalars(text(paths))}
         if "compound" in LAYERS[layer].columns:
             session.execute(text(_FIND_COMPOUND.format(table=table)))
         if layer == "buildings":
             session.execute(text(_KEEP_COUNTED.format(table=table)))
         counts[layer] = _upsert(session, table, _TARGETS[layer])
+        if layer in _PEOPLE_PATHS:
+            paths = _PEOPLE_PATHS[layer].format(table=table)
+            touched |= {(Action.EDIT_STAFF, path) for path in session.scalars(text(paths))}
         if layer == "departments":
             session.execute(text(_DEPARTMENT_PARENTS.format(table=table)))
 
 
+# Whose right is asked: of people in no department, or a department of no area, only who may act everywhere.
+_PEOPLE_PATHS = {
+    "departments": "SELECT DISTINCT a.path::text FROM {table} s JOIN department d USING (code)"
+    " LEFT JOIN admin_area a ON a.id = d.area_id",
+    "staff": "SELECT DISTINCT a.path::text FROM {table} s JOIN staff f USING (code)"
+    " LEFT JOIN department d ON d.id = f.department_id LEFT JOIN admin_area a ON a.id = d.area_id",
+}
 _FIND_COMMUNITY = """
 UPDATE {table} s SET community = coalesce(
     (SELECT a.code FROM admin_area a WHERE a.code = s.community AND a.level = 'community'),
@@ -418,24 +428,6 @@ def _upsert(session: Session, table: str, target: _Target) -> Counts:
            (SELECT count(*) FROM source) - count(*) FROM written
     """
     return Counts(*session.execute(text(statement)).one())
-
-
-def _store_parts(session: Session, now: datetime) -> None:
-    """A whole part for every building that has none, and the building's count on parts that are whole."""
-    session.execute(
-        text(
-            "INSERT INTO building_part (building_id, households, valid_during)"
-            " SELECT b.id, b.households, tstzrange(:now, NULL, '[)') FROM building b"
-            " WHERE NOT EXISTS (SELECT FROM building_part p WHERE p.building_id = b.id)"
-        ),
-        {"now": now},
-    )
-    session.execute(
-        text(
-            "UPDATE building_part p SET households = b.households FROM building b"
-            " WHERE b.id = p.building_id AND p.kind = 'whole' AND p.households <> b.households"
-        )
-    )
 
 
 # --- What the database knows already ---------------------------------------------------------------------------------

@@ -68,6 +68,12 @@ FROM assignment WHERE NOT isempty(valid_during) AND (grid_id = ANY(:grids) OR ar
 _Slot = tuple[int, int | None, int | None]
 
 
+_PATHS = """
+SELECT DISTINCT a.path::text FROM admin_area a
+WHERE a.id = ANY(:areas) OR a.id IN (SELECT g.community_id FROM grid g WHERE g.id = ANY(:grids)) ORDER BY 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """A post held by somebody somewhere for a time, stored already (``id``) or about to be."""
@@ -95,7 +101,7 @@ class _Held:
 
 def store_assignments(
     session: Session, frame: pd.DataFrame, *, now: datetime
-) -> tuple[tuple[int, int, int], tuple[Finding, ...]]:
+) -> tuple[tuple[int, int, int], tuple[Finding, ...], tuple[str, ...]]:
     """The roster's posts are held from their dates; a post that the same person holds already is left as it is.
 
     Returns
@@ -104,9 +110,12 @@ def store_assignments(
         Updated are posts that now have an end.
     tuple of Finding
         Rows kept out: unknown person, place or post, a post that somebody else holds at that time.
+    tuple of str
+        Paths of the areas whose posts changed, for the caller to ask the right to change them.
     """
     with staged(session, "assignments", frame) as table:
-        staff: dict[int, int | None] = dict(session.execute(text(_STAFF.format(table=table))).tuples().all())
+        people = session.execute(text(_STAFF.format(table=table)))
+        staff: dict[int, int | None] = {person.row: person.staff_id for person in people}
         found = session.execute(text(_PLACES.format(table=table)), {"now": now}).mappings().all()
     places: dict[int, list[Any]] = {}
     for match in found:
@@ -133,7 +142,7 @@ def store_assignments(
             else:
                 unchanged += 1
     _write(session, fresh, ended)
-    return (len(fresh), len(ended), unchanged), tuple(findings)
+    return (len(fresh), len(ended), unchanged), tuple(findings), _paths(session, [*fresh, *ended])
 
 
 def _wanted(row: dict[Any, Any], staff_id: int | None, places: Sequence[Any], now: datetime) -> tuple[list[_Held], str]:
@@ -221,3 +230,10 @@ def _write(session: Session, fresh: Sequence[_Held], ended: Sequence[_Held]) -> 
             text("UPDATE assignment SET valid_during = tstzrange(lower(valid_during), :until, '[)') WHERE id = :id"),
             {"until": post.valid_to, "id": post.id},
         )
+
+
+def _paths(session: Session, posts: Iterable[_Held]) -> tuple[str, ...]:
+    listed = list(posts)
+    grids = sorted({post.grid_id for post in listed if post.grid_id is not None})
+    areas = sorted({post.area_id for post in listed if post.area_id is not None})
+    return tuple(session.scalars(text(_PATHS), {"grids": grids, "areas": areas}))
