@@ -165,18 +165,17 @@ class _Places:
             for row in lived[["code", "name", "address", "compound", "community"]].itertuples(index=False, name="Row")
         ]  # fmt: skip
         barriers = town["barriers"]
-        roads = barriers[barriers["kind"].isin(["arterial", "secondary", "minor"])]
-        streets = np.asarray(roads.geometry, dtype=object) if len(roads) else np.array([], dtype=object)
-        river = barriers[barriers["kind"] == "river"]
+        roads, street_names = _lines(barriers[barriers["kind"].isin(["arterial", "secondary", "minor"])])
+        river, _ = _lines(barriers[barriers["kind"] == "river"])
         departments = town["departments"]
         return cls(
             shapely.get_coordinates(shapely.point_on_surface(np.asarray(lived.geometry, dtype=object))),
             weights / weights.sum(),
             rows,
-            streets,
-            [_word(name) for name in roads["name"]] if len(roads) else [],
-            shapely.STRtree(streets),
-            np.asarray(river.geometry, dtype=object) if len(river) else np.array([], dtype=object),
+            roads,
+            street_names,
+            shapely.STRtree(roads),
+            river,
             shapely.STRtree(np.asarray(town["communities"].geometry, dtype=object)),
             {str(area): str(code) for area, code in zip(departments["area"], departments["code"], strict=True)
              if _word(area) and len(str(area)) == 9},
@@ -184,6 +183,15 @@ class _Places:
 
     def contains(self, lon: float, lat: float) -> bool:
         return len(self.communities.query(shapely.Point(lon, lat), predicate="within")) > 0
+
+
+def _lines(barriers: pd.DataFrame) -> tuple[NDArray[np.object_], list[str]]:
+    """Simple lines of barriers, and their names; lines of several parts are taken apart."""
+    if not len(barriers):
+        return np.array([], dtype=object), []
+    parts, rows = shapely.get_parts(np.asarray(barriers.geometry, dtype=object), return_index=True)
+    given = barriers["name"].tolist()
+    return parts, [_word(given[row]) for row in rows.tolist()]
 
 
 def _word(value: Any) -> str:

@@ -104,6 +104,13 @@ def test_a_town_without_people_is_refused() -> None:
         incident_stream(Town(), seed=1, start=END - timedelta(days=1), end=END, per_day=10)
 
 
+def test_a_town_without_compounds_streets_or_departments_will_do(first_town: Town) -> None:
+    bare = Town({"communities": first_town["communities"], "buildings": first_town["buildings"].assign(compound=None)})
+    found = incident_stream(bare, seed=1, start=END - timedelta(days=2), end=END, per_day=60)
+    assert len(found) > 60
+    assert all(incident.title and "None" not in incident.title for incident in found)
+
+
 def test_each_category_of_the_dictionary_appears_in_the_mix_with_a_department(first_town: Town) -> None:
     rows = {row["code"]: row for row in categories()}
     assert set(rows) == set(MATTERS)
