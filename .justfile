@@ -43,8 +43,8 @@ fmt:
 
 # Bring the database to the newest schema
 migrate:
-    .venv/bin/wangge db upgrade
+    .venv/bin/wangge db migrate
 
 # Lock the Python packages anew, by hash
 lock:
-    .venv/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --group test pyproject.toml --output-file requirements.lock
+    uv pip compile --universal --generate-hashes --no-header --no-annotate --group test pyproject.toml --output-file requirements.lock
