@@ -1,8 +1,10 @@
 """The compiled search: annealed merge-split and local moves on one cost, every cell always in one piece.
 
 Plain arrays in, labels out; `gis.partition.search` calls it. Everything here is compiled by numba and cached, so it
-uses loops and scalars instead of numpy expressions, and its own random numbers, so that a seed gives the same plan on
-every machine.
+uses loops and scalars instead of numpy expressions, and its own random numbers, so that a seed gives the same plan.
+
+The arrays are few and hold a record a row (columns named by constants below): passing dozens of arrays from function
+to function took longer than the work, both at run time and for the compiler.
 """
 
 from __future__ import annotations
@@ -18,28 +20,35 @@ from numpy.typing import NDArray
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile, and keep the result beside the code, in the user's cache, or (where neither can be written) nowhere."""
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 class Graph(NamedTuple):
     """A problem as arrays. Edges stand twice, once from each end, in compressed rows.
 
-    ``first[v] : first[v + 1]`` are the entries of node v in ``other`` and the arrays of the same length.
+    ``first[v] : first[v + 1]`` are the rows of node v in ``edge`` and ``metres``.
+
+    Attributes
+    ----------
+    first : int array, shape (nodes + 1,)
+    place : float array, shape (nodes, 3)
+        Households, area, perimeter.
+    kind : int array, shape (nodes, 2)
+        Group (-1 for none); 1 where floor bands may be cut.
+    edge : int array, shape (2 × borders, 3)
+        Other node; 1 where it joins; rank 0 … 5, how well it suits a cut.
+    metres : float array, shape (2 × borders, 2)
+        Length; weighted length.
+    distance : float array, shape (nodes, nodes) or (0, 0)
     """
 
-    households: NDArray[np.float64]
-    area: NDArray[np.float64]
-    perimeter: NDArray[np.float64]
-    group: NDArray[np.int64]
-    is_tall: NDArray[np.bool_]
     first: NDArray[np.int64]
-    other: NDArray[np.int64]
-    length: NDArray[np.float64]
-    cut_cost: NDArray[np.float64]
-    joins: NDArray[np.bool_]
-    rank: NDArray[np.int64]
+    place: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    edge: NDArray[np.int64]
+    metres: NDArray[np.float64]
     distance: NDArray[np.float64]
 
 
@@ -61,25 +70,24 @@ class Terms(NamedTuple):
     band: float
 
 
-class State(NamedTuple):
-    """Labels and everything that is kept beside them. Members of a cell are a doubly linked list."""
-
-    label: NDArray[np.int64]
-    head: NDArray[np.int64]
-    next: NDArray[np.int64]
-    back: NDArray[np.int64]
-    cost: NDArray[np.float64]
-    size: NDArray[np.float64]
-    count: NDArray[np.int64]
-    outer: NDArray[np.float64]
-    touches: NDArray[np.int64]
-    walled: NDArray[np.bool_]
-    group_mark: NDArray[np.int64]
-    mark: NDArray[np.int64]
-    tick: NDArray[np.int64]
-    queue: NDArray[np.int64]
-    lived: NDArray[np.int64]
-    random: NDArray[np.uint64]
+# Columns. Graph:
+HOUSEHOLDS, AREA, PERIMETER = 0, 1, 2
+GROUP, TALL = 0, 1
+OTHER, JOINS, RANK = 0, 1, 2
+LENGTH, CUT = 0, 1
+# State of a node: its cell, the list of its cell's members, and scratch.
+LABEL, NEXT, BACK, MARK, QUEUE, LIVED = 0, 1, 2, 3, 4, 5
+# State of a cell.
+HEAD, COUNT, WALLED, TALLS = 0, 1, 2, 3
+COST, SIZE, OUTER = 0, 1, 2
+# Rows of the tree's scratch.
+PARENT, ORDER, BRANCH, FOLLOW, TO, CHAIN, END_A, END_B, UNION, TALL_BELOW, SIDE, NODES, PLACE, OLD, PICKS, MOVED, BUCKET = (
+    range(17)
+)  # fmt: skip
+BUCKETS = 48
+MOST_PICKS = 3
+# The most that other terms can plausibly win back when households get worse: moves beyond it are not measured.
+WINNABLE = 800.0
 
 
 @compiled
@@ -100,26 +108,25 @@ def below(random, n):
 
 
 @compiled
+def one_cell(households, t):
+    """Cost of the households of one cell."""
+    off = (households - t.target) / t.half_width
+    cost = t.balance * off * off
+    if households < t.low:
+        cost += t.outside + t.outside_per_household * (t.low - households)
+    elif households > t.high:
+        cost += t.outside + t.outside_per_household * (households - t.high)
+    return cost
+
+
+@compiled
 def size_cost(households, is_tall, t):
     """Cost of a cell's households; of a stack, the least over its number of floor bands."""
-    off = (households - t.target) / t.half_width
-    best = t.balance * off * off
-    if households < t.low:
-        best += t.outside + t.outside_per_household * (t.low - households)
-    elif households > t.high:
-        best += t.outside + t.outside_per_household * (households - t.high)
+    best = one_cell(households, t)
     if is_tall and households > t.high:
         least = max(int(households / t.high), 2)
         for bands in range(least, least + 4):
-            each = households / bands
-            off = (each - t.target) / t.half_width
-            cost = t.balance * off * off
-            if each < t.low:
-                cost += t.outside + t.outside_per_household * (t.low - each)
-            elif each > t.high:
-                cost += t.outside + t.outside_per_household * (each - t.high)
-            cost = bands * (cost + t.band)
-            best = min(best, cost)
+            best = min(best, bands * (one_cell(households / bands, t) + t.band))
     return best
 
 
@@ -129,55 +136,50 @@ def potential(households, is_tall, t):
     best = size_cost(households, is_tall, t)
     least = max(int(households / t.high) - 1, 1)
     for k in range(least, least + 4):
-        best = min(best, k * size_cost(households / k, False, t))
+        best = min(best, k * one_cell(households / k, t))
     return best
 
 
 @compiled
-def insert(s, v, d):
-    s.label[v] = d
-    s.next[v] = s.head[d]
-    s.back[v] = -1
-    if s.head[d] >= 0:
-        s.back[s.head[d]] = v
-    s.head[d] = v
-    s.count[d] += 1
-
-
-@compiled
-def remove(s, v):
-    d = s.label[v]
-    if s.back[v] >= 0:
-        s.next[s.back[v]] = s.next[v]
+def move(first, kind, edge, node, cell, touches, v, d):
+    """Put node v into cell d, and keep members, counts and borders true."""
+    old = node[v, LABEL]
+    for e in range(first[v], first[v + 1]):
+        c = node[edge[e, OTHER], LABEL]
+        if c != old:
+            touches[old, c] -= 1
+            touches[c, old] -= 1
+        if c != d:
+            touches[d, c] += 1
+            touches[c, d] += 1
+    before, after = node[v, BACK], node[v, NEXT]
+    if before >= 0:
+        node[before, NEXT] = after
     else:
-        s.head[d] = s.next[v]
-    if s.next[v] >= 0:
-        s.back[s.next[v]] = s.back[v]
-    s.count[d] -= 1
+        cell[old, HEAD] = after
+    if after >= 0:
+        node[after, BACK] = before
+    cell[old, COUNT] -= 1
+    cell[old, TALLS] -= kind[v, TALL]
+    node[v, LABEL] = d
+    head = cell[d, HEAD]
+    node[v, NEXT] = head
+    node[v, BACK] = -1
+    if head >= 0:
+        node[head, BACK] = v
+    cell[d, HEAD] = v
+    cell[d, COUNT] += 1
+    cell[d, TALLS] += kind[v, TALL]
 
 
 @compiled
-def tally(g, s, v, sign):
-    """Count (sign 1) or uncount (-1) the borders of node v between its cell and others."""
-    d = s.label[v]
-    for e in range(g.first[v], g.first[v + 1]):
-        c = s.label[g.other[e]]
-        if c != d and c >= 0:
-            s.touches[d, c] += sign
-            s.touches[c, d] += sign
-
-
-@compiled
-def move(g, s, v, d):
-    tally(g, s, v, -1)
-    remove(s, v)
-    insert(s, v, d)
-    tally(g, s, v, 1)
-
-
-@compiled
-def measure(g, s, d, t):
+def measure(g, node, cell, value, group_mark, tick, d, t):
     """Cost of cell d but for enclaves; keeps its households and its length of outer border."""
+    if cell[d, COUNT] == 0:
+        value[d, SIZE] = 0.0
+        value[d, OUTER] = 0.0
+        return 0.0
+    first, place, kind, edge, metres = g.first, g.place, g.kind, g.edge, g.metres
     households = 0.0
     area = 0.0
     perimeter = 0.0
@@ -185,42 +187,41 @@ def measure(g, s, d, t):
     shared = 0.0
     groups = 0
     lived = 0
-    tall = False
-    s.tick[0] += 1
-    tick = s.tick[0]
-    v = s.head[d]
+    tick[0] += 1
+    now = tick[0]
+    v = cell[d, HEAD]
     while v >= 0:
-        h = g.households[v]
+        h = place[v, HOUSEHOLDS]
         households += h
-        area += g.area[v]
-        perimeter += g.perimeter[v]
-        tall = tall or g.is_tall[v]
+        area += place[v, AREA]
+        perimeter += place[v, PERIMETER]
         if h > 0:
-            s.lived[lived] = v
+            node[lived, LIVED] = v
             lived += 1
-            c = g.group[v]
-            if c >= 0 and s.group_mark[c] != tick:
-                s.group_mark[c] = tick
+            c = kind[v, GROUP]
+            if c >= 0 and group_mark[c] != now:
+                group_mark[c] = now
                 groups += 1
-        for e in range(g.first[v], g.first[v + 1]):
-            if s.label[g.other[e]] == d:
-                perimeter -= g.length[e]
+        for e in range(first[v], first[v + 1]):
+            if node[edge[e, OTHER], LABEL] == d:
+                perimeter -= metres[e, LENGTH]
             else:
-                cut += g.cut_cost[e]
-                shared += g.length[e]
-        v = s.next[v]
-    s.size[d] = households
-    s.outer[d] = perimeter - shared
-    cost = size_cost(households, tall, t) + t.boundary * 0.5 * cut + t.group_piece * groups
+                cut += metres[e, CUT]
+                shared += metres[e, LENGTH]
+        v = node[v, NEXT]
+    value[d, SIZE] = households
+    value[d, OUTER] = perimeter - shared
+    cost = size_cost(households, cell[d, TALLS] > 0, t) + t.boundary * 0.5 * cut + t.group_piece * groups
     perimeter = max(perimeter, 1.0)
     cost += t.compactness * (1.0 - min(12.566370614359172 * area / (perimeter * perimeter), 1.0))
     if t.reach > 0.0 and lived > 1 and g.distance.shape[0] > 0:
+        distance = g.distance
         best = np.inf
         for i in range(lived):
-            row = s.lived[i]
+            row = node[i, LIVED]
             far = 0.0
             for j in range(lived):
-                x = g.distance[row, s.lived[j]]
+                x = distance[row, node[j, LIVED]]
                 if x > far:
                     far = x
                     if far >= best:
@@ -231,12 +232,13 @@ def measure(g, s, d, t):
 
 
 @compiled
-def is_enclave(s, d, cells):
-    if s.count[d] == 0 or s.outer[d] >= 1.0:
+def is_enclave(cell, value, touches, d):
+    """Whether all of a cell's border is with one other cell."""
+    if cell[d, COUNT] == 0 or value[d, OUTER] >= 1.0:
         return False
     neighbours = 0
-    for c in range(cells):
-        if s.touches[d, c] > 0:
+    for c in range(len(cell)):
+        if touches[d, c] > 0:
             neighbours += 1
             if neighbours > 1:
                 return False
@@ -244,436 +246,398 @@ def is_enclave(s, d, cells):
 
 
 @compiled
-def settle(g, s, a, b, cells, t):
+def settle(g, node, cell, value, touches, group_mark, tick, a, b, t):
     """Bring the costs of two changed cells up to date; the change of the whole cost."""
-    change = -s.cost[a]
-    s.cost[a] = measure(g, s, a, t) if s.count[a] > 0 else 0.0
-    change += s.cost[a]
-    if b != a:
-        change -= s.cost[b]
-        s.cost[b] = measure(g, s, b, t) if s.count[b] > 0 else 0.0
-        change += s.cost[b]
+    change = 0.0
+    for i in range(2):
+        d = a if i == 0 else b
+        if i == 1 and a == b:
+            break
+        change -= value[d, COST]
+        value[d, COST] = measure(g, node, cell, value, group_mark, tick, d, t)
+        change += value[d, COST]
     if t.enclave > 0.0:
-        for c in range(cells):
-            if c == a or c == b or s.touches[a, c] > 0 or s.touches[b, c] > 0 or s.walled[c]:
-                now = is_enclave(s, c, cells)
-                if now != s.walled[c]:
-                    change += t.enclave if now else -t.enclave
-                    s.walled[c] = now
+        for c in range(len(cell)):
+            if c == a or c == b or touches[a, c] > 0 or touches[b, c] > 0 or cell[c, WALLED] == 1:
+                now = 1 if is_enclave(cell, value, touches, c) else 0
+                if now != cell[c, WALLED]:
+                    change += t.enclave if now == 1 else -t.enclave
+                    cell[c, WALLED] = now
     return change
 
 
 @compiled
-def stays_whole(g, s, d, without_tick):
-    """Whether cell d is in one piece when the nodes marked with the tick are taken out (not when nothing is left)."""
-    start = s.head[d]
-    left = 0
-    root = -1
-    while start >= 0:
-        if s.mark[start] != without_tick:
-            left += 1
-            root = start
-        start = s.next[start]
-    if left == 0:
-        return True
-    s.tick[0] += 1
-    tick = s.tick[0]
-    s.queue[0] = root
-    s.mark[root] = tick
+def reaches(first, edge, node, tick, root, d, without, wanted):
+    """How many members of cell d are found from a root, leaving out nodes marked ``without``; stops at ``wanted``."""
+    tick[0] += 1
+    now = tick[0]
+    node[0, QUEUE] = root
+    node[root, MARK] = now
     found = 1
     i = 0
-    while i < found:
-        v = s.queue[i]
+    while i < found and found < wanted:
+        v = node[i, QUEUE]
         i += 1
-        for e in range(g.first[v], g.first[v + 1]):
-            u = g.other[e]
-            if g.joins[e] and s.label[u] == d and s.mark[u] != tick and s.mark[u] != without_tick:
-                s.mark[u] = tick
-                s.queue[found] = u
+        for e in range(first[v], first[v + 1]):
+            u = edge[e, OTHER]
+            if edge[e, JOINS] == 1 and node[u, LABEL] == d and node[u, MARK] != now and node[u, MARK] != without:
+                node[u, MARK] = now
+                node[found, QUEUE] = u
                 found += 1
-    return found == left
-
-
-@compiled
-def find(parent, v):
-    while parent[v] != v:
-        parent[v] = parent[parent[v]]
-        v = parent[v]
-    return v
-
-
-@compiled
-def random_tree(g, s, nodes, n, place, work):
-    """Random spanning tree of the nodes, those edges first that should not be cut; parents and an order from the root.
-
-    Returns the number of nodes reached (n when they are in one piece). ``work`` rows: parent, order, tree head, next,
-    to, bucket heads, bucket next, edge a, edge b, union-find, edge entry.
-    """
-    parent, order, head, follow, to = work[0], work[1], work[2], work[3], work[4]
-    bucket, chain, end_a, end_b, union, entry = work[5], work[6], work[7], work[8], work[9], work[10]
-    for i in range(6):
-        bucket[i] = -1
-    edges = 0
-    for i in range(n):
-        union[i] = i
-        head[i] = -1
-        v = nodes[i]
-        for e in range(g.first[v], g.first[v + 1]):
-            u = g.other[e]
-            if g.joins[e] and u > v and place[u] >= 0:
-                end_a[edges] = i
-                end_b[edges] = place[u]
-                entry[edges] = e
-                edges += 1
-    # Shuffle, then sort by rank, now and then a rank off, so that no edge is always or never cut.
-    for i in range(edges - 1, 0, -1):
-        j = below(s.random, i + 1)
-        end_a[i], end_a[j] = end_a[j], end_a[i]
-        end_b[i], end_b[j] = end_b[j], end_b[i]
-        entry[i], entry[j] = entry[j], entry[i]
-    for i in range(edges):
-        r = g.rank[entry[i]]
-        x = draw(s.random)
-        if x < 0.15:
-            r = max(r - 1, 0)
-        elif x < 0.3:
-            r = min(r + 1, 5)
-        elif x < 0.36:
-            r = below(s.random, 6)
-        chain[i] = bucket[r]
-        bucket[r] = i
-    links = 0
-    for r in range(6):
-        i = bucket[r]
-        while i >= 0:
-            a = find(union, end_a[i])
-            b = find(union, end_b[i])
-            if a != b:
-                union[a] = b
-                for x, y in ((end_a[i], end_b[i]), (end_b[i], end_a[i])):
-                    to[links] = y
-                    follow[links] = head[x]
-                    head[x] = links
-                    links += 1
-            i = chain[i]
-    root = below(s.random, n)
-    order[0] = root
-    parent[root] = -1
-    reached = 1
-    i = 0
-    while i < reached:
-        v = order[i]
-        i += 1
-        e = head[v]
-        while e >= 0:
-            if to[e] != parent[v]:
-                parent[to[e]] = v
-                order[reached] = to[e]
-                reached += 1
-            e = follow[e]
-    return reached
-
-
-@compiled
-def gather(s, d, nodes, n, place):
-    v = s.head[d]
-    while v >= 0:
-        nodes[n] = v
-        place[v] = n
-        n += 1
-        v = s.next[v]
-    return n
-
-
-@compiled
-def best_cuts(g, n, nodes, work, below_h, tall_below, t, looking_ahead, picks, worth, s):
-    """The tree edges whose two sides cost least by their households alone, best first; how many."""
-    parent, order = work[0], work[1]
-    tall_count = work[5]
-    total = 0.0
-    tall_total = 0
-    for i in range(n):
-        below_h[i] = g.households[nodes[i]]
-        tall_count[i] = 1 if g.is_tall[nodes[i]] else 0
-        total += below_h[i]
-        tall_total += tall_count[i]
-    for i in range(n - 1, 0, -1):
-        v = order[i]
-        below_h[parent[v]] += below_h[v]
-        tall_count[parent[v]] += tall_count[v]
-    found = 0
-    for i in range(1, n):
-        v = order[i]
-        h = below_h[v]
-        if looking_ahead:
-            cost = potential(h, tall_count[v] > 0, t) + potential(total - h, tall_total > tall_count[v], t)
-        else:
-            cost = size_cost(h, tall_count[v] > 0, t) + size_cost(total - h, tall_total > tall_count[v], t)
-        cost += draw(s.random) * 60.0
-        if found < len(picks):
-            j = found
-            found += 1
-        elif cost < worth[found - 1]:
-            j = found - 1
-        else:
-            continue
-        while j > 0 and worth[j - 1] > cost:
-            worth[j] = worth[j - 1]
-            picks[j] = picks[j - 1]
-            j -= 1
-        worth[j] = cost
-        picks[j] = v
     return found
 
 
 @compiled
-def cut_side(n, work, pick, side):
-    """Mark (1) the nodes below a tree edge."""
-    parent, order = work[0], work[1]
+def stays_whole(first, edge, node, cell, tick, d, without, n_without):
+    """Whether cell d is in one piece without the marked nodes (also when nothing is left)."""
+    left = cell[d, COUNT] - n_without
+    if left < 2:
+        return True
+    root = cell[d, HEAD]
+    while node[root, MARK] == without:
+        root = node[root, NEXT]
+    return reaches(first, edge, node, tick, root, d, without, left) == left
+
+
+@compiled
+def find(work, v):
+    while work[UNION, v] != v:
+        work[UNION, v] = work[UNION, work[UNION, v]]
+        v = work[UNION, v]
+    return v
+
+
+@compiled
+def random_tree(first, edge, work, random, n):
+    """Random spanning tree of the gathered nodes, those edges first that should not be cut.
+
+    Fills parents and an order from the root; gives the number of nodes reached (n when they are in one piece).
+    """
+    for i in range(BUCKETS):
+        work[BUCKET, i] = -1
+    edges = 0
     for i in range(n):
-        side[i] = 0
-    side[pick] = 1
+        work[UNION, i] = i
+        work[BRANCH, i] = -1
+        v = work[NODES, i]
+        for e in range(first[v], first[v + 1]):
+            u = edge[e, OTHER]
+            if u > v and edge[e, JOINS] == 1 and work[PLACE, u] >= 0:
+                work[END_A, edges] = i
+                work[END_B, edges] = work[PLACE, u]
+                # A rank more or less by chance, so that no edge is always or never cut.
+                r = edge[e, RANK] * 6 + below(random, 14)
+                work[CHAIN, edges] = work[BUCKET, r]
+                work[BUCKET, r] = edges
+                edges += 1
+    links = 0
+    for r in range(BUCKETS):
+        i = work[BUCKET, r]
+        while i >= 0 and links < 2 * n - 2:
+            a = work[END_A, i]
+            b = work[END_B, i]
+            root_a = find(work, a)
+            root_b = find(work, b)
+            if root_a != root_b:
+                work[UNION, root_a] = root_b
+                work[TO, links] = b
+                work[FOLLOW, links] = work[BRANCH, a]
+                work[BRANCH, a] = links
+                work[TO, links + 1] = a
+                work[FOLLOW, links + 1] = work[BRANCH, b]
+                work[BRANCH, b] = links + 1
+                links += 2
+            i = work[CHAIN, i]
+    work[ORDER, 0] = below(random, n)
+    work[PARENT, work[ORDER, 0]] = -1
+    reached = 1
+    i = 0
+    while i < reached:
+        v = work[ORDER, i]
+        i += 1
+        e = work[BRANCH, v]
+        while e >= 0:
+            u = work[TO, e]
+            if u != work[PARENT, v]:
+                work[PARENT, u] = v
+                work[ORDER, reached] = u
+                reached += 1
+            e = work[FOLLOW, e]
+    return reached
+
+
+@compiled
+def gather(node, cell, work, d, n):
+    """Append the members of a cell to the gathered nodes."""
+    v = cell[d, HEAD]
+    while v >= 0:
+        work[NODES, n] = v
+        work[PLACE, v] = n
+        work[OLD, n] = d
+        n += 1
+        v = node[v, NEXT]
+    return n
+
+
+@compiled
+def best_cuts(place, kind, work, number, random, n, t, looking_ahead, most):
+    """The tree edges whose two sides cost least by their households alone, best first; how many.
+
+    ``number`` rows: households below each node, worth of each pick.
+    """
+    total = 0.0
+    talls = 0
+    for i in range(n):
+        v = work[NODES, i]
+        number[0, i] = place[v, HOUSEHOLDS]
+        work[TALL_BELOW, i] = kind[v, TALL]
+        total += place[v, HOUSEHOLDS]
+        talls += kind[v, TALL]
+    for i in range(n - 1, 0, -1):
+        v = work[ORDER, i]
+        up = work[PARENT, v]
+        number[0, up] += number[0, v]
+        work[TALL_BELOW, up] += work[TALL_BELOW, v]
+    found = 0
     for i in range(1, n):
-        v = order[i]
-        if v != pick and side[parent[v]] == 1:
-            side[v] = 1
+        v = work[ORDER, i]
+        h = number[0, v]
+        tall = work[TALL_BELOW, v] > 0
+        tall_rest = talls > work[TALL_BELOW, v]
+        if looking_ahead:
+            cost = potential(h, tall, t) + potential(total - h, tall_rest, t)
+        else:
+            cost = size_cost(h, tall, t) + size_cost(total - h, tall_rest, t)
+        cost += draw(random) * 60.0
+        if found < most:
+            j = found
+            found += 1
+        elif cost < number[1, found - 1]:
+            j = found - 1
+        else:
+            continue
+        while j > 0 and number[1, j - 1] > cost:
+            number[1, j] = number[1, j - 1]
+            work[PICKS, j] = work[PICKS, j - 1]
+            j -= 1
+        number[1, j] = cost
+        work[PICKS, j] = v
+    return found
 
 
 @compiled
-def assign_sides(g, s, nodes, n, side, a, b):
-    """Give side 0 to cell a and side 1 to cell b, with as few moves as the cells' names allow."""
+def mark_side(work, n, pick, b):
+    """Mark with 1 the nodes below a tree edge, or those above where that side is mostly of cell b already."""
     for i in range(n):
-        want = b if side[i] == 1 else a
-        if s.label[nodes[i]] != want:
-            move(g, s, nodes[i], want)
+        work[SIDE, i] = 0
+    work[SIDE, pick] = 1
+    same = 0
+    for i in range(n):
+        v = work[ORDER, i]
+        if i > 0 and v != pick:
+            work[SIDE, v] = work[SIDE, work[PARENT, v]]
+        same += 1 if (work[OLD, v] == b) == (work[SIDE, v] == 1) else -1
+    if same < 0:
+        for i in range(n):
+            work[SIDE, i] = 1 - work[SIDE, i]
 
 
 @compiled
-def free_cell(s, cells):
-    for d in range(cells):
-        if s.count[d] == 0:
+def recombine(g, node, cell, value, touches, group_mark, tick, random, work, number, a, b, t, limit):
+    """Merge cells a and b (b may be empty) and cut anew by a random tree, if that costs no more than the limit."""
+    n = gather(node, cell, work, b, gather(node, cell, work, a, 0))
+    reached = random_tree(g.first, g.edge, work, random, n)
+    for i in range(n):
+        work[PLACE, work[NODES, i]] = -1
+    if reached < n or n < 2:
+        return 0.0
+    found = best_cuts(g.place, g.kind, work, number, random, n, t, False, MOST_PICKS)
+    old_size = size_cost(value[a, SIZE], cell[a, TALLS] > 0, t)
+    if cell[b, COUNT] > 0:
+        old_size += size_cost(value[b, SIZE], cell[b, TALLS] > 0, t)
+    best = np.inf
+    pick = -1
+    last = -1
+    total = 0.0
+    # Each pick in turn; then the best of them again, or (-1) everything back.
+    k = 0
+    while True:
+        if k < found and number[1, k] - old_size > limit + WINNABLE:
+            k = found
+        if k < found:
+            choice = k
+        else:
+            choice = pick if best <= limit else -1
+            if choice == last:
+                break
+        if choice >= 0:
+            mark_side(work, n, work[PICKS, choice], b)
+        for i in range(n):
+            v = work[NODES, i]
+            want = work[OLD, i]
+            if choice >= 0:
+                want = b if work[SIDE, i] == 1 else a
+            if node[v, LABEL] != want:
+                move(g.first, g.kind, g.edge, node, cell, touches, v, want)
+        total += settle(g, node, cell, value, touches, group_mark, tick, a, b, t)
+        last = choice
+        if k >= found:
+            break
+        if total < best:
+            best = total
+            pick = k
+        k += 1
+    return total if last >= 0 else 0.0
+
+
+@compiled
+def transfer(g, node, cell, value, touches, group_mark, tick, work, n, a, b, t, limit):
+    """Move the n nodes in the row MOVED from cell a to cell b if that costs no more than the limit; the change."""
+    households = 0.0
+    talls = 0
+    tick[0] += 1
+    marked = tick[0]
+    for i in range(n):
+        v = work[MOVED, i]
+        node[v, MARK] = marked
+        households += g.place[v, HOUSEHOLDS]
+        talls += g.kind[v, TALL]
+    size_a, size_b = value[a, SIZE], value[b, SIZE]
+    change = size_cost(size_b + households, cell[b, TALLS] + talls > 0, t) - size_cost(size_b, cell[b, TALLS] > 0, t)
+    change -= size_cost(size_a, cell[a, TALLS] > 0, t)
+    if n < cell[a, COUNT]:
+        change += size_cost(size_a - households, cell[a, TALLS] > talls, t)
+    if change > limit + WINNABLE or not stays_whole(g.first, g.edge, node, cell, tick, a, marked, n):
+        return 0.0
+    total = 0.0
+    for turn in range(2):
+        to = b if turn == 0 else a
+        for i in range(n):
+            move(g.first, g.kind, g.edge, node, cell, touches, work[MOVED, i], to)
+        if turn == 0 and n > 1 and not stays_whole(g.first, g.edge, node, cell, tick, b, -1, 0):
+            total = np.inf
+            continue
+        change = settle(g, node, cell, value, touches, group_mark, tick, a, b, t)
+        if turn == 1:
+            return 0.0
+        total = change
+        if total <= limit:
+            return total
+    return 0.0
+
+
+@compiled
+def free_cell(cell):
+    """A cell without members; -1 if there is none."""
+    for d in range(len(cell)):
+        if cell[d, COUNT] == 0:
             return d
     return -1
 
 
 @compiled
-def recombine(g, s, a, b, cells, t, heat, scratch, work, below_h, worth):
-    """Merge cells a and b (or take a alone, b empty) and cut anew by a random tree; the change of the cost."""
-    nodes, place, old, side, picks = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
-    n = gather(s, a, nodes, 0, place)
-    if b != a and s.count[b] > 0:
-        n = gather(s, b, nodes, n, place)
-    for i in range(n):
-        old[i] = s.label[nodes[i]]
-    reached = random_tree(g, s, nodes, n, place, work) if n > 1 else 0
-    for i in range(n):
-        place[nodes[i]] = -1
-    if reached < n or n < 2:
-        return 0.0
-    found = best_cuts(g, n, nodes, work, below_h, False, t, False, picks[:4], worth, s)
-    best = np.inf
-    pick = -1
-    total = 0.0
-    tried = 0
-    for k in range(found):
-        # Far worse by its households alone than the best of them: not worth measuring.
-        if k > 0 and worth[k] > worth[0] + 10.0 * heat + 100.0:
-            break
-        tried = k
-        cut_side(n, work, picks[k], side)
-        # Fewest renamed nodes: let side 1 take the name that it mostly has.
-        same = 0
-        for i in range(n):
-            same += 1 if (old[i] == b) == (side[i] == 1) else -1
-        if same < 0:
-            for i in range(n):
-                side[i] = 1 - side[i]
-        assign_sides(g, s, nodes, n, side, a, b)
-        total += settle(g, s, a, b, cells, t)
-        if total < best:
-            best = total
-            pick = k
-    if pick >= 0 and (best <= 0.0 or draw(s.random) < np.exp(-best / heat)):
-        if pick != tried:
-            cut_side(n, work, picks[pick], side)
-            same = 0
-            for i in range(n):
-                same += 1 if (old[i] == b) == (side[i] == 1) else -1
-            if same < 0:
-                for i in range(n):
-                    side[i] = 1 - side[i]
-            assign_sides(g, s, nodes, n, side, a, b)
-            total += settle(g, s, a, b, cells, t)
-        return total
-    for i in range(n):
-        if s.label[nodes[i]] != old[i]:
-            move(g, s, nodes[i], old[i])
-    settle(g, s, a, b, cells, t)
-    return 0.0
-
-
-@compiled
-def transfer(g, s, moved, n, a, b, cells, t, heat):
-    """Move n marked nodes from cell a to cell b if the whole cost likes it; the change."""
-    s.tick[0] += 1
-    tick = s.tick[0]
-    for i in range(n):
-        s.mark[moved[i]] = tick
-    if not stays_whole(g, s, a, tick):
-        return 0.0
-    for i in range(n):
-        move(g, s, moved[i], b)
-    if n > 1 and not stays_whole(g, s, b, -1):
-        for i in range(n):
-            move(g, s, moved[i], a)
-        return 0.0
-    change = settle(g, s, a, b, cells, t)
-    if change <= 0.0 or draw(s.random) < np.exp(-change / heat):
-        return change
-    for i in range(n):
-        move(g, s, moved[i], a)
-    settle(g, s, a, b, cells, t)
-    return 0.0
-
-
-@compiled
-def start(g, s, cells, t, scratch, work, below_h, worth):
+def start(g, node, cell, touches, random, work, number, t):
     """Split what is too large, again and again, by the best of a few random trees."""
-    nodes, place, old, side, picks = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
-    for d in range(cells):
-        while s.count[d] > 1:
+    for d in range(len(cell)):
+        while cell[d, COUNT] > 1:
+            n = gather(node, cell, work, d, 0)
             h = 0.0
-            tall = False
-            n = gather(s, d, nodes, 0, place)
             for i in range(n):
-                h += g.households[nodes[i]]
-                tall = tall or g.is_tall[nodes[i]]
-            whole = size_cost(h, tall, t)
-            e = free_cell(s, cells)
-            best = np.inf
+                h += g.place[work[NODES, i], HOUSEHOLDS]
+            e = free_cell(cell)
+            best = size_cost(h, cell[d, TALLS] > 0, t)
+            better = False
             for _ in range(6):
-                reached = random_tree(g, s, nodes, n, place, work)
-                if reached < n or e < 0:
+                if e < 0 or random_tree(g.first, g.edge, work, random, n) < n:
                     break
-                found = best_cuts(g, n, nodes, work, below_h, False, t, True, picks[:1], worth, s)
-                if found > 0 and worth[0] < best:
-                    best = worth[0]
-                    cut_side(n, work, picks[0], side)
+                if best_cuts(g.place, g.kind, work, number, random, n, t, True, 1) > 0 and number[1, 0] < best:
+                    best = number[1, 0]
+                    better = True
+                    mark_side(work, n, work[PICKS, 0], -1)
                     for i in range(n):
-                        old[i] = side[i]
+                        work[MOVED, i] = work[SIDE, i]
             for i in range(n):
-                place[nodes[i]] = -1
-            if best < whole:
-                for i in range(n):
-                    if old[i] == 1:
-                        move(g, s, nodes[i], e)
-            else:
+                work[PLACE, work[NODES, i]] = -1
+            if not better:
                 break
+            for i in range(n):
+                if work[MOVED, i] == 1:
+                    move(g.first, g.kind, g.edge, node, cell, touches, work[NODES, i], e)
 
 
 @compiled
-def one_step(g, s, cells, t, heat, scratch, work, below_h, worth):
-    """One random step; the change of the cost."""
-    n = len(s.label)
-    v = below(s.random, n)
-    a = s.label[v]
-    x = draw(s.random)
-    if x < 0.06:
-        e = free_cell(s, cells)
-        if e < 0 or s.count[a] < 2 or s.size[a] < t.low:
-            return 0.0
-        return recombine(g, s, a, e, cells, t, heat, scratch, work, below_h, worth)
-    # A neighbour across a border of the cell.
-    degree = g.first[v + 1] - g.first[v]
+def border(first, edge, node, random, v):
+    """A joining border of node v with another cell, by chance; -1 if it has none."""
+    degree = first[v + 1] - first[v]
     if degree == 0:
-        return 0.0
-    e = g.first[v] + below(s.random, degree)
-    if s.label[g.other[e]] == a or not g.joins[e]:
-        crossing = -1
-        skip = below(s.random, degree)
-        for i in range(degree):
-            f = g.first[v] + (skip + i) % degree
-            if g.joins[f] and s.label[g.other[f]] != a:
-                crossing = f
-                break
-        if crossing < 0:
-            return 0.0
-        e = crossing
-    b = s.label[g.other[e]]
-    moved = scratch[5]
-    if x < 0.12:  # merge two
-        n_moved = 0
-        u = s.head[a]
-        while u >= 0:
-            moved[n_moved] = u
-            n_moved += 1
-            u = s.next[u]
-        if s.size[a] + s.size[b] > 1.6 * t.high and s.size[a] > 0:
-            return 0.0
-        return transfer(g, s, moved, n_moved, a, b, cells, t, heat)
-    if x < 0.45:
-        return recombine(g, s, a, b, cells, t, heat, scratch, work, below_h, worth)
-    moved[0] = v
-    n_moved = 1
-    if x < 0.62 and g.group[v] >= 0:  # all of the group that this cell holds
-        n_moved = 0
-        u = s.head[a]
-        while u >= 0:
-            if g.group[u] == g.group[v]:
-                moved[n_moved] = u
-                n_moved += 1
-            u = s.next[u]
-    return transfer(g, s, moved, n_moved, a, b, cells, t, heat)
+        return -1
+    skip = below(random, degree)
+    for i in range(degree):
+        e = first[v] + (skip + i) % degree
+        if edge[e, JOINS] == 1 and node[edge[e, OTHER], LABEL] != node[v, LABEL]:
+            return e
+    return -1
 
 
 @compiled
-def fresh_state(g, label, cells, seed):
-    n = len(label)
-    groups = 1
-    for v in range(n):
-        groups = max(groups, g.group[v] + 1)
-    s = State(
-        np.full(n, -1, np.int64),
-        np.full(cells, -1, np.int64),
-        np.full(n, -1, np.int64),
-        np.full(n, -1, np.int64),
-        np.zeros(cells),
-        np.zeros(cells),
-        np.zeros(cells, np.int64),
-        np.zeros(cells),
-        np.zeros((cells, cells), np.int64),
-        np.zeros(cells, np.bool_),
-        np.zeros(groups, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(1, np.int64),
-        np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
-        np.empty(1, np.uint64),
-    )
-    s.random[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x1234567)
-    for _ in range(8):
-        draw(s.random)
-    for v in range(n):
-        insert(s, v, label[v])
-    for v in range(n):
+def members(kind, node, cell, work, d, group):
+    """List in the row MOVED the members of a cell (of one group, unless that is -1); how many."""
+    n = 0
+    u = cell[d, HEAD]
+    while u >= 0:
+        if group < 0 or kind[u, GROUP] == group:
+            work[MOVED, n] = u
+            n += 1
+        u = node[u, NEXT]
+    return n
+
+
+@compiled
+def one_step(g, node, cell, value, touches, group_mark, tick, random, work, number, t, heat):
+    """One random step: split, merge, merge and split, or move one node or one group; the change of the cost."""
+    v = below(random, len(node))
+    a = node[v, LABEL]
+    x = draw(random)
+    limit = -heat * np.log(1.0 - draw(random))
+    splits = x < 0.06
+    if splits:
+        b = free_cell(cell)
+        if b < 0 or cell[a, COUNT] < 2 or value[a, SIZE] < t.low:
+            return 0.0
+    else:
+        e = border(g.first, g.edge, node, random, v)
+        if e < 0:
+            return 0.0
+        b = node[g.edge[e, OTHER], LABEL]
+    if splits or 0.12 <= x < 0.45:
+        return recombine(g, node, cell, value, touches, group_mark, tick, random, work, number, a, b, t, limit)
+    if x < 0.12:
+        n = members(g.kind, node, cell, work, a, -1)
+    elif x < 0.62 and g.kind[v, GROUP] >= 0:
+        n = members(g.kind, node, cell, work, a, g.kind[v, GROUP])
+    else:
+        work[MOVED, 0] = v
+        n = 1
+    return transfer(g, node, cell, value, touches, group_mark, tick, work, n, a, b, t, limit)
+
+
+@compiled
+def set_up(g, label, node, cell, touches):
+    """Lists, counts and borders of a labelling."""
+    for v in range(len(node)):
+        d = label[v]
+        node[v, LABEL] = d
+        node[v, NEXT] = cell[d, HEAD]
+        node[v, BACK] = -1
+        if cell[d, HEAD] >= 0:
+            node[cell[d, HEAD], BACK] = v
+        cell[d, HEAD] = v
+        cell[d, COUNT] += 1
+        cell[d, TALLS] += g.kind[v, TALL]
+    for v in range(len(node)):
         for e in range(g.first[v], g.first[v + 1]):
-            if s.label[g.other[e]] != s.label[v]:
-                s.touches[s.label[v], s.label[g.other[e]]] += 1
-    # `move` counts each border from both ends, as the loop above does.
-    return s
-
-
-@compiled
-def total_cost(g, s, cells, t):
-    total = 0.0
-    for d in range(cells):
-        s.cost[d] = measure(g, s, d, t) if s.count[d] > 0 else 0.0
-        total += s.cost[d]
-    for d in range(cells):
-        s.walled[d] = is_enclave(s, d, cells)
-        if s.walled[d]:
-            total += t.enclave
-    return total
+            if label[g.edge[e, OTHER]] != label[v]:
+                touches[label[v], label[g.edge[e, OTHER]]] += 1
 
 
 @compiled
@@ -692,34 +656,51 @@ def anneal(g, label, cells, t, steps, hot, cold, seed, from_start, best_label):
         First split what is too large.
     """
     n = len(label)
-    s = fresh_state(g, label, cells, seed)
-    width = max(len(g.other), 2 * n) + 8
-    scratch = np.full((6, n + 8), -1, np.int64)
-    work = np.zeros((11, width), np.int64)
-    below_h = np.zeros(n + 8)
-    worth = np.zeros(8)
+    node = np.full((n, 6), -1, np.int64)
+    node[:, MARK] = 0
+    cell = np.zeros((cells, 4), np.int64)
+    cell[:, HEAD] = -1
+    value = np.zeros((cells, 3))
+    touches = np.zeros((cells, cells), np.int64)
+    groups = 1
+    for v in range(n):
+        groups = max(groups, g.kind[v, GROUP] + 1)
+    group_mark = np.zeros(groups, np.int64)
+    tick = np.zeros(1, np.int64)
+    random = np.empty(1, np.uint64)
+    random[0] = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x1234567)
+    for _ in range(8):
+        draw(random)
+    work = np.full((17, max(len(g.edge), 2 * n, BUCKETS) + 8), -1, np.int64)
+    number = np.zeros((2, n + 8))
+    set_up(g, label, node, cell, touches)
     if from_start:
-        start(g, s, cells, t, scratch, work, below_h, worth)
-    current = total_cost(g, s, cells, t)
+        start(g, node, cell, touches, random, work, number, t)
+    current = 0.0
+    for d in range(cells):
+        current += settle(g, node, cell, value, touches, group_mark, tick, d, d, t)
     best = current
-    best_label[:] = s.label
+    best_label[:] = node[:, LABEL]
     cooling = (cold / hot) ** (1.0 / max(steps, 1))
     heat = hot
     for _ in range(steps):
-        current += one_step(g, s, cells, t, heat, scratch, work, below_h, worth)
+        current += one_step(g, node, cell, value, touches, group_mark, tick, random, work, number, t, heat)
         heat *= cooling
         if current < best - 1e-7:
             best = current
-            best_label[:] = s.label
+            best_label[:] = node[:, LABEL]
     return best
 
 
 def warm() -> None:
     """Compile the search, or load what was compiled before, by solving a problem of two nodes."""
-    ones = np.ones(2)
     graph = Graph(
-        ones, ones, 4 * ones, np.zeros(2, np.int64), np.zeros(2, np.bool_), np.array([0, 1, 2]), np.array([1, 0]),
-        ones, ones, np.ones(2, np.bool_), np.zeros(2, np.int64), np.zeros((2, 2)),
-    )  # fmt: skip
+        first=np.array([0, 1, 2]),
+        place=np.ones((2, 3)),
+        kind=np.zeros((2, 2), np.int64),
+        edge=np.array([[1, 1, 0], [0, 1, 0]]),
+        metres=np.ones((2, 2)),
+        distance=np.zeros((2, 2)),
+    )
     terms = Terms(1.0, 1.0, 1.0, 1.0, *([1.0] * 9))
     anneal(graph, np.zeros(2, np.int64), 3, terms, 1, 1.0, 0.5, 0, True, np.zeros(2, np.int64))

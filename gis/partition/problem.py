@@ -118,18 +118,13 @@ class Problem:
         def both(values: NDArray[np.generic]) -> NDArray[np.generic]:
             return np.ascontiguousarray(np.concatenate([values, values])[order])
 
+        nodes = (self.households, self.area_m2, self.perimeter_m)
         return Graph(
-            households=np.ascontiguousarray(self.households, dtype=np.float64),
-            area=np.ascontiguousarray(self.area_m2, dtype=np.float64),
-            perimeter=np.ascontiguousarray(self.perimeter_m, dtype=np.float64),
-            group=np.ascontiguousarray(self.group, dtype=np.int64),
-            is_tall=np.ascontiguousarray(self.is_tall, dtype=np.bool_),
             first=np.searchsorted(end[order], np.arange(n + 1)).astype(np.int64),
-            other=np.ascontiguousarray(np.concatenate([b_all, a_all])[order], dtype=np.int64),
-            length=both(length),
-            cut_cost=both(cost),
-            joins=both(joins),
-            rank=both(rank),
+            place=np.ascontiguousarray(np.column_stack(nodes), dtype=np.float64),
+            kind=np.ascontiguousarray(np.column_stack([self.group, self.is_tall]), dtype=np.int64),
+            edge=np.column_stack([np.concatenate([b_all, a_all])[order], both(joins), both(rank)]).astype(np.int64),
+            metres=np.ascontiguousarray(np.column_stack([both(length), both(cost)]), dtype=np.float64),
             distance=self._distances(a, b),
         )
 
