@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from gis import households
 from gis.buildings import sync_parts
-from gis.crs import WGS84_CODE, looks_shifted
+from gis.crs import WGS84_CODE, looks_shifted, to_metric, zone_of
 from gis.db import audit, translate
 from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
@@ -452,6 +452,8 @@ _KNOWN = {
     "compounds": "SELECT k.code, k.name, k.name_en, a.code AS community, k.housing_class, k.is_walled,"
     " ST_AsBinary(k.geom) AS geometry FROM compound k JOIN admin_area a ON a.id = k.area_id WHERE k.geom && "
     "ST_SetSRID(ST_GeomFromWKB(:box), 4326) ORDER BY k.code",
+    "buildings": "SELECT b.code, ST_AsBinary(b.geom) AS geometry FROM building b WHERE b.geom && "
+    "ST_SetSRID(ST_GeomFromWKB(:box), 4326) ORDER BY b.code",
 }
 
 
@@ -491,7 +493,8 @@ def prepare(
     town, estimated = households.estimate(town, rule)
     whole = complete(session, town)
     if not trust_crs:
-        _refuse_shifted(whole)
+        _refuse_shifted(session, whole)
+        _refuse_moved(session, town)
     if not any(len(whole[layer]) for layer in _GROUND_LAYERS) or not len(whole["communities"]):
         return town, estimated
     if find_spec("gis.cleaning") is None:
@@ -503,10 +506,14 @@ def prepare(
     return own, (*estimated, *told)
 
 
-def _refuse_shifted(town: Town) -> None:
-    if not len(town["buildings"]) or not len(town["compounds"]):
+def _refuse_shifted(session: Session, town: Town) -> None:
+    """Compare buildings with compounds: both of the town, or one of them as the database knows it."""
+    if not len(town["compounds"]):
         return
-    test = looks_shifted(town.geo("buildings").geometry, town.geo("compounds").geometry)
+    houses = town["buildings"]
+    if not len(houses):
+        houses = _known(session, "buildings", shapely.box(*town.geo("compounds").total_bounds).buffer(_AROUND_DEG))
+    test = looks_shifted(gpd.GeoSeries(houses.geometry), town.geo("compounds").geometry)
     if test.is_suspicious:
         raise InvalidInput(
             "import.looks_shifted",
@@ -516,3 +523,27 @@ def _refuse_shifted(town: Town) -> None:
             reference_crs=test.reference_crs,
             compared=test.compared,
         )
+
+
+def _refuse_moved(session: Session, town: Town) -> None:
+    """Compare buildings with what the database holds under their codes: a town does not move as a whole."""
+    if not len(town["buildings"]):
+        return
+    here = town.geo("buildings").set_index("code").geometry
+    rows = session.execute(text(_CENTRES), {"codes": list(here.index)}).all()
+    if len(rows) < _MOVED_AT_LEAST:
+        return
+    old = gpd.GeoSeries([shapely.Point(row.lon, row.lat) for row in rows], crs=WGS84_CODE)
+    new = gpd.GeoSeries(shapely.centroid(here.loc[[row.code for row in rows]].to_numpy()), crs=WGS84_CODE)
+    zone = zone_of(old)
+    moved_m = float(to_metric(old, zone).distance(to_metric(new, zone)).median())
+    if moved_m > _MOVED_M:
+        raise InvalidInput("import.moved_as_a_whole", metres=round(moved_m), compared=len(rows))
+
+
+_AROUND_DEG = 0.02  # further than GCJ-02 and BD-09 shift
+_MOVED_AT_LEAST = 20
+_MOVED_M = 60.0
+_CENTRES = """
+SELECT code, ST_X(ST_Centroid(geom)) AS lon, ST_Y(ST_Centroid(geom)) AS lat FROM building WHERE code = ANY(:codes)
+"""

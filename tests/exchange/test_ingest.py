@@ -298,6 +298,40 @@ def test_shifted_buildings_are_refused_and_the_reading_that_fits_is_named(sessio
     ingest.prepare(session, made, trust_crs=True)
 
 
+def test_a_known_town_that_moved_as_a_whole_is_refused(session: Session) -> None:
+    many = buildings(30, households=5)
+    one = frame("communities", [{"code": "1", "geometry": shapely.box(LON - 0.02, LAT - 0.02, LON + 0.06, LAT + 0.02)}])
+    store(session, Town({"communities": one, "buildings": many.assign(community="1")}))
+    moved = many.set_geometry(gpd.GeoSeries(shapely.transform(many.geometry.to_numpy(), crs.wgs84_to_gcj02), crs=4326))
+    with pytest.raises(InvalidInput) as error:
+        ingest.prepare(session, Town({"buildings": moved}))
+    assert error.value.code == "import.moved_as_a_whole"
+    assert 400 < error.value.params["metres"] < 650
+    ingest.prepare(session, Town({"buildings": moved}), trust_crs=True)
+    ingest.prepare(session, Town({"buildings": many}))
+
+
+def test_compounds_alone_are_compared_with_the_buildings_that_are_known(session: Session) -> None:
+    estates = [shapely.box(LON + 0.0034 * at, LAT, LON + 0.0034 * at + 0.0027, LAT + 0.002) for at in range(8)]
+    houses = [
+        {
+            "code": f"H{at}{d}",
+            "households": 5,
+            "geometry": shapely.box(x + d, LAT + 0.0008, x + d + 0.0003, LAT + 0.001),
+        }
+        for at, x in enumerate(shape.bounds[0] for shape in estates)
+        for d in (0.0002, 0.0011, 0.002)
+    ]
+    one = frame("communities", [{"code": "1", "geometry": shapely.box(LON - 0.02, LAT - 0.02, LON + 0.06, LAT + 0.02)}])
+    store(session, Town({"communities": one, "buildings": frame("buildings", houses)}))
+    right = frame("compounds", [{"code": f"K{at}", "geometry": shape} for at, shape in enumerate(estates)])
+    ingest.prepare(session, Town({"compounds": right}))
+    wrong = right.set_geometry(gpd.GeoSeries(shapely.transform(right.geometry.to_numpy(), crs.wgs84_to_bd09), crs=4326))
+    with pytest.raises(InvalidInput) as error:
+        ingest.prepare(session, Town({"compounds": wrong}))
+    assert error.value.params["reference_crs"] == "bd09"
+
+
 @pytest.mark.slow
 def test_twenty_thousand_buildings_are_stored_in_bulk(database: str) -> None:
     side = 142
