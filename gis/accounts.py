@@ -247,7 +247,7 @@ def actor_of_token(session: Session, *, token: str, now: datetime, idle: timedel
     ).first()
     if found is None:
         raise NotSignedIn("access.no_session")
-    signed_in, user = found.tuple()
+    signed_in, user = found
     if signed_in.last_seen_at < now - _TOUCH_AFTER:  # not on every tile
         signed_in.last_seen_at = now
     return actor_of(session, user, now=now)
@@ -325,7 +325,7 @@ def _decoy() -> str:
 def _hash(password: str, username: str) -> str:
     if len(password) < PASSWORD_LENGTH:
         raise InvalidInput("access.password_short", length=PASSWORD_LENGTH)
-    if username in password.lower() and len(password) < len(username) + PASSWORD_LENGTH // 2:
+    if len(password.lower().replace(username, "")) < PASSWORD_LENGTH // 2:
         raise InvalidInput("access.password_is_name")
     return _hasher().hash(password)
 

@@ -102,7 +102,10 @@ def next_status(status: IncidentStatus | None, action: IncidentAction) -> Incide
         return TRANSITIONS[status, action]
     except KeyError:
         raise WrongState(
-            "incident.wrong_state", status=status, action=action, possible=list(actions_from(status))
+            "incident.wrong_state",
+            status="" if status is None else str(status),
+            action=str(action),
+            possible=[str(move) for move in actions_from(status)],
         ) from None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from gis.permissions import INCIDENT_ACTIONS, Action, Actor, may, may_anywhere, 
 from gis.settings import ROOT
 from gis.worktime import CHINA, Calendar, Span, due_at, load_calendar
 
+_CLOCK_SLACK = timedelta(minutes=5)
 CATEGORIES = ROOT / "data" / "presets" / "categories.toml"
 
 
@@ -66,7 +67,7 @@ def report(
     NotFound
         ``incident.unknown_category``.
     InvalidInput
-        ``incident.bad_place``, ``incident.no_title``.
+        ``incident.bad_place``, ``incident.no_title``, ``incident.from_the_future`` (a phone whose clock is wrong).
     """
     if not may_anywhere(actor, Action.REPORT_INCIDENT):
         require(actor, Action.REPORT_INCIDENT, None)
@@ -74,6 +75,8 @@ def report(
     if known is not None:
         return known
     _check_report(lon, lat, title, severity, accuracy_m)
+    if reported_at is not None and reported_at > now + _CLOCK_SLACK:
+        raise InvalidInput("incident.from_the_future", reported_at=reported_at.isoformat())
     line = session.get(IncidentCategory, category)
     if line is None:
         raise NotFound("incident.unknown_category", category=category)

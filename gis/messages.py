@@ -41,7 +41,20 @@ def text(code: str, params: Mapping[str, Any], *, language: str = "zh") -> str:
     template = catalogue(language).get(code)
     if template is None:
         return code + (f" {dict(params)}" if params else "")
-    return template.format_map(_Lenient(params))
+    return template.format_map(_Lenient({key: _readable(key, value, language) for key, value in params.items()}))
+
+
+_WORDS = frozenset({"action", "possible", "role", "state", "status"})
+"""Parameters whose values are words of ours: told by the sentence ``word.<value>`` where there is one."""
+
+
+def _readable(key: str, value: Any, language: str) -> Any:
+    """A list as people write it, a word of ours in their language, anything else as it is."""
+    if isinstance(value, list | tuple):
+        return ("、" if language == "zh" else ", ").join(str(_readable(key, item, language)) for item in value)
+    if key in _WORDS and isinstance(value, str):
+        return catalogue(language).get(f"word.{value}", value)
+    return value
 
 
 class _Lenient(dict[str, Any]):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import shapely
-from sqlalchemy import Row, bindparam, select, text, update
+from sqlalchemy import Row, bindparam, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from gis import codes
@@ -62,15 +62,10 @@ class Edge:
         return "merge" if self.old_ratio > _WHOLE else "transfer"
 
 
-def recode(session: Session, plan_id: int) -> dict[int, int]:
-    """Give a draft's cells the codes that they would bear in force now.
+def recode(session: Session, plan_id: int) -> list[Edge]:
+    """Give a draft's cells the codes that they would bear in force now, and tell what they come from.
 
     In a community that was never divided the codes stay as drawn.
-
-    Returns
-    -------
-    dict of int to int
-        From the id of a surviving cell in force to that of the draft's cell that continues it.
     """
     edges = edges_of(session, plan_id)
     survivors = {edge.new.id: edge.old for edge in edges if edge.survives}
@@ -79,25 +74,25 @@ def recode(session: Session, plan_id: int) -> dict[int, int]:
         given[community_id].add(value)
     if given:
         _set_codes(session, _final_codes(session, plan_id, survivors, given))
-    return {old.id: new_id for new_id, old in survivors.items()}
+    return edges
 
 
-def store_lineage(session: Session, plan_id: int, *, document_no: str | None) -> int:
-    """Write the edges from the cells in force to a plan's cells, whose codes are final; gives their number."""
-    edges = edges_of(session, plan_id)
-    session.add_all(
-        GridLineage(
-            from_id=edge.old.id,
-            to_id=edge.new.id,
-            kind=edge.kind(edge.new.code),
-            area_ratio=min(edge.old_area_ratio, 1.0),
-            households_ratio=min(edge.old_ratio, 1.0),
-            document_no=document_no,
-        )
+def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, document_no: str | None) -> None:
+    """Write the edges from the cells in force to a plan's cells, whose codes are final."""
+    codes_now = {row.id: row.code for row in session.execute(_CODES, {"plan": plan_id})}
+    rows = [
+        {
+            "from_id": edge.old.id,
+            "to_id": edge.new.id,
+            "kind": edge.kind(codes_now[edge.new.id]),
+            "area_ratio": min(edge.old_area_ratio, 1.0),
+            "households_ratio": min(edge.old_ratio, 1.0),
+            "document_no": document_no,
+        }
         for edge in edges
-    )
-    session.flush()
-    return len(edges)
+    ]
+    if rows:
+        session.execute(insert(GridLineage), rows)
 
 
 def edges_of(session: Session, plan_id: int) -> list[Edge]:
@@ -238,6 +233,8 @@ _COLUMNS = """
     g.id, g.code, g.grid_depth, g.parent_id, g.community_id, g.households, ST_Area(g.geom) AS area,
     ST_AsBinary(g.geom) AS wkb
 """
+
+_CODES = text("SELECT id, code FROM grid WHERE plan_id = :plan")
 
 _NEW = text(f"SELECT {_COLUMNS} FROM grid g WHERE g.plan_id = :plan ORDER BY g.code")
 

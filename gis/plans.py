@@ -192,8 +192,9 @@ def publish(
     _lock_communities(session, plan_id)
     before = _before(session, plan_id, start=start, now=now, expected=replaces)
     cells = _check_complete(session, plan_id)
-    survivors = recode(session, plan_id)
-    store_lineage(session, plan_id, document_no=document_no)
+    edges = recode(session, plan_id)
+    survivors = {edge.old.id: edge.new.id for edge in edges if edge.survives}
+    store_lineage(session, plan_id, edges, document_no=document_no)
     register_codes(session, plan_id, at=start)
     moved, lost = _carry_posts(session, plan, survivors, start)
     _open(session, plan, start=start, document_no=document_no, actor=actor, now=now)

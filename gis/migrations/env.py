@@ -16,7 +16,7 @@ def include_object(item: Any, name: str | None, kind: str, reflected: bool, comp
     """Leave out what others own: PostGIS's tables, procrastinate's, and spatial indexes, which GeoAlchemy2 makes."""
     if name is not None and name.removeprefix("idx_").startswith("procrastinate_"):
         return False
-    return bool(alembic_helpers.include_object(item, name, kind, reflected, compare_to))
+    return bool(alembic_helpers.include_object(item, name, kind, reflected, compare_to))  # type: ignore[no-untyped-call]
 
 
 context.configure(

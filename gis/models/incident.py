@@ -134,6 +134,7 @@ class IncidentEvent(Base):
             ["incident_event.incident_id", "incident_event.seq", "incident_event.to_status"],
             name="fk_incident_event_previous",
         ),
+        Index("ix_incident_event_recorded_at", "recorded_at"),
     )
 
     id: Mapped[Id]

@@ -38,7 +38,7 @@ def test_a_move_that_is_not_in_the_table_is_refused_and_says_what_is_possible():
             with pytest.raises(WrongState) as caught:
                 next_status(status, action)
             assert caught.value.code == "incident.wrong_state"
-            assert caught.value.params["possible"] == list(actions_from(status))
+            assert caught.value.params["possible"] == [str(move) for move in actions_from(status)]
 
 
 def test_every_status_is_reached_from_a_report():

@@ -24,7 +24,7 @@ import pandas as pd
 import shapely
 from sqlalchemy.orm import Session
 
-from gis import areas, buildings, plans, rules
+from gis import buildings, plans, rules
 from gis.division import Division
 from gis.models import AdminArea, Building, IncidentCategory, Plan
 from gis.permissions import SYSTEM
@@ -36,11 +36,21 @@ LONG_AGO = NOW - timedelta(days=120)
 
 
 @dataclass(frozen=True)
-class SmallTown:
-    """Ids of what `make_town` stored."""
+class Place:
+    """An area as plain values, which outlive their session."""
 
-    street: AdminArea
-    communities: tuple[AdminArea, ...]
+    id: int
+    code: str
+    path: str
+    parent_id: int | None
+
+
+@dataclass(frozen=True)
+class SmallTown:
+    """What `make_town` stored."""
+
+    street: Place
+    communities: tuple[Place, ...]
     side: int
     households: int
 
@@ -93,7 +103,11 @@ def make_town(session: Session, *, communities: int = 1, side: int = 4, househol
         session.add_all(_buildings(community, west, side, households))
     session.flush()
     buildings.sync_parts(session, now=LONG_AGO)
-    return SmallTown(street, tuple(made), side, households)
+    return SmallTown(_place(street), tuple(_place(community) for community in made), side, households)
+
+
+def _place(area: AdminArea) -> Place:
+    return Place(area.id, area.code, area.path, area.parent_id)
 
 
 def _buildings(community: AdminArea, west: float, side: int, households: int) -> list[Building]:
@@ -143,7 +157,7 @@ def divide(
     rule_set: RuleSet,
     *,
     pieces: Sequence[int],
-    communities: Sequence[AdminArea] | None = None,
+    communities: Sequence[Place] | None = None,
     stack: int | None = None,
 ) -> Division:
     """Cut each community into strips, a number a depth.
@@ -229,7 +243,7 @@ def make_plan(
     *,
     preset: str = "bishan",
     pieces: Sequence[int] = (2, 2),
-    communities: Sequence[AdminArea] | None = None,
+    communities: Sequence[Place] | None = None,
     stack: int | None = None,
     title: str = "方案",
 ) -> Plan:
@@ -257,7 +271,3 @@ def make_category(session: Session, code: str = "0201") -> IncidentCategory:
     session.add(category)
     session.flush()
     return category
-
-
-def area(session: Session, code: str) -> AdminArea:
-    return areas.by_code(session, code)

@@ -633,6 +633,7 @@ CREATE TABLE incident_event (
     CONSTRAINT fk_incident_event_incident_id FOREIGN KEY(incident_id) REFERENCES incident (id),
     CONSTRAINT fk_incident_event_actor_id FOREIGN KEY(actor_id) REFERENCES user_account (id)
 );
+CREATE INDEX ix_incident_event_recorded_at ON incident_event (recorded_at);
 
 ALTER TABLE incident ADD CONSTRAINT fk_incident_log FOREIGN KEY(id, last_seq, status) REFERENCES incident_event (incident_id, seq, to_status) DEFERRABLE INITIALLY DEFERRED;
 
