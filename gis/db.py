@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, Select, cast, create_engine, or_, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -125,6 +126,7 @@ def make_engine(url: str, *, pool_size: int = 5, statement_timeout_s: float = 60
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
+        pool_timeout=10,
         connect_args={"options": options, "connect_timeout": 10, "application_name": "wangge"},
     )
 
@@ -159,6 +161,8 @@ def unit_of_work(engine: Engine) -> Iterator[Session]:
         except DBAPIError as error:
             session.rollback()
             raise translate(error) from error
+        except PoolTimeout as error:
+            raise Unavailable("database.too_many") from error
 
 
 def _record_refusal(session: Session, error: NotAllowed) -> None:

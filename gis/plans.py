@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import shapely
-from sqlalchemy import select, text
+from sqlalchemy import column, func, select, table, text
 from sqlalchemy.orm import Session
 
 from gis import areas, crs, incidents_rehoming, rules
-from gis.db import audit
+from gis.db import audit, visible
 from gis.errors import InvalidInput, InvalidPlan, NotFound, Overlap, StaleRevision, WrongState
-from gis.models import Plan, PlanCommunity
+from gis.models import AdminArea, Grid, Plan, PlanCommunity
 from gis.permissions import Action, Actor, require
 from gis.plan_cover import Cell, Fault, faults
 from gis.plan_lineage import recode, register_codes, store_lineage, unregister_codes
@@ -27,12 +27,14 @@ from gis.plan_storing import clear, locked, locked_draft, note_event, store_divi
 from gis.town_rows import town_of
 
 __all__ = [
+    "PlanLine",
     "Publication",
     "Replaced",
     "cell_at",
     "cover_faults",
     "create_draft",
     "discard",
+    "find",
     "get",
     "histogram",
     "in_force",
@@ -72,6 +74,38 @@ class Publication:
     posts_lost: int
     """Holdings of cells that do not go on."""
     is_committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """A plan in a list."""
+
+    id: int
+    state: str
+    title: str
+    area: str
+    effective_from: datetime | None
+    communities: int
+    cells: int
+
+
+def find(session: Session, *, actor: Actor) -> list[PlanLine]:
+    """Plans of the areas whose drafts somebody may see, the newest first."""
+    statement = (
+        select(
+            Plan.id,
+            column("state"),
+            Plan.title,
+            AdminArea.name,
+            Plan.effective_from,
+            select(func.count()).where(PlanCommunity.plan_id == Plan.id).scalar_subquery(),
+            select(func.count()).where(Grid.plan_id == Plan.id).scalar_subquery(),
+        )
+        .join(AdminArea, AdminArea.id == Plan.area_id)
+        .join(table("plan_state", column("plan_id")), text("plan_state.plan_id = plan.id"))
+        .order_by(Plan.id.desc())
+    )
+    return [PlanLine(*row) for row in session.execute(visible(statement, AdminArea.path, actor, Action.VIEW_DRAFTS))]
 
 
 def get(session: Session, plan_id: int) -> Plan:

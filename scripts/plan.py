@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gis import db, embedded, plans
@@ -39,7 +38,7 @@ def _session(program: Program) -> Iterator[Session]:
 def list_(program: Program, as_json: bool) -> None:
     """List plans, the newest first."""
     with _session(program) as session:
-        rows = [dict(row._mapping) for row in session.execute(_PLANS)]
+        rows = [asdict(line) for line in plans.find(session, actor=SYSTEM)]
     if as_json:
         print_json({"plans": rows})
         return
@@ -145,14 +144,3 @@ def discard(program: Program, plan_id: int, commit: bool) -> None:
         if not commit:
             session.rollback()
     program.say("plan.discarded" if commit else "plan.shown", plan=plan_id)
-
-
-_PLANS = text(
-    """
-    SELECT p.id, s.state, p.title, a.name AS area, p.effective_from,
-           (SELECT count(*) FROM plan_community pc WHERE pc.plan_id = p.id) AS communities,
-           (SELECT count(*) FROM grid g WHERE g.plan_id = p.id) AS cells
-    FROM plan p JOIN plan_state s ON s.plan_id = p.id JOIN admin_area a ON a.id = p.area_id
-    ORDER BY p.id DESC
-    """
-)
