@@ -159,7 +159,7 @@ def _communities(frame: gpd.GeoDataFrame, zone: int, log: _Log) -> gpd.GeoDataFr
             claimed.setdefault(f, []).append(c)
     open_faces = np.flatnonzero((claims > 1) | ((claims == 0) & (width < SLIVER_WIDTH_M / 2)))
     _give_away(faces, owner, open_faces, claimed)
-    _tell_communities(frame, faces, owner, claims, claimed, area, log)
+    _tell_communities(frame, owner, claims, claimed, area, log)
     held = owner >= 0
     merged = dissolve(faces[held], owner[held], len(frame))
     merged = _without_crumbs(merged, lattice)
@@ -207,7 +207,7 @@ def _give_away(
 
 
 def _tell_communities(
-    frame: gpd.GeoDataFrame, faces: Geometries, owner: NDArray[np.int64], claims: NDArray[np.int64],
+    frame: gpd.GeoDataFrame, owner: NDArray[np.int64], claims: NDArray[np.int64],
     claimed: dict[int, list[int]], area: FloatArray, log: _Log,
 ) -> None:  # fmt: skip
     codes = frame["code"].astype(str).tolist()
@@ -388,7 +388,7 @@ def _placed(frame: gpd.GeoDataFrame, communities: pd.DataFrame | None, zone: int
         if best[at] < 0:
             log.add("cleaning.outside", Severity.REJECTED, frame, at)
             continue
-        shares = dict((j, s) for s, j in found[at])
+        shares = {j: s for s, j in found[at]}
         if not pd.isna(given) and shares.get(number.get(str(given), -1), 0.0) >= min(0.5, ratio[at]):
             chosen[at] = number[str(given)]
         elif not pd.isna(given):

@@ -145,9 +145,7 @@ class Weave:
     def inner_lines(faces: Geometries) -> Geometries:
         """The lines between faces, without the approaches to the outline: what `faces` makes the same faces of."""
         pieces = segments_of(faces)
-        outer = pieces.face[:, 1] < 0
-        on_outline = np.unique(_keys(np.vstack([pieces.start[outer], pieces.end[outer]])))
-        free = ~outer & ~np.isin(_keys(pieces.start), on_outline) & ~np.isin(_keys(pieces.end), on_outline)
+        free = ~touches_outline(pieces)
         return np.asarray(shapely.linestrings(np.stack([pieces.start[free], pieces.end[free]], axis=1)), dtype=object)
 
 
@@ -200,6 +198,13 @@ def segments_of(faces: Geometries) -> Segments:
     beside[number[second], 1] = owner[second]
     at = follows[order[one]]
     return Segments(points[at], points[at + 1], beside)
+
+
+def touches_outline(segments: Segments) -> NDArray[np.bool_]:
+    """Which segments are part of the outline of the coverage, or end on it."""
+    outer = segments.face[:, 1] < 0
+    on_outline = np.unique(_keys(np.vstack([segments.start[outer], segments.end[outer]])))
+    return np.asarray(np.isin(_keys(segments.start), on_outline) | np.isin(_keys(segments.end), on_outline))
 
 
 def dissolve(polygons: Geometries, label: IntArray, count: int) -> Geometries:

@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Voronoi, cKDTree
 
-from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, Weave, segments_of
+from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, Weave, segments_of, touches_outline
 
 BoolArray = NDArray[np.bool_]
 
@@ -40,6 +40,7 @@ SHRINK_M = 0.4  # keeps the ridge between touching buildings on their common wal
 SPACING_M = 1.5
 SMOOTH_M = 0.5
 ON_LINE_M = 0.3
+APPROACH_M = 3.0  # the last metres of a line to the outline do not lie on it exactly (`gis.geometry.Weave`)
 BRIDGE_REACH_M = 60.0  # a river is crossed only so near to a bridge (source: the reference instances)
 SLIVER_WIDTH_M = 8.0
 SLIVER_AREA_M2 = 500.0
@@ -335,7 +336,8 @@ def _ground(
     segments = segments_of(faces)
     start_m, end_m = lattice.points_to_metric(segments.start), lattice.points_to_metric(segments.end)
     length = np.hypot(*(end_m - start_m).T)
-    strength, crossable = _what_lies_there((start_m + end_m) / 2, barriers_m, kind)
+    reach = np.where(touches_outline(segments), APPROACH_M, ON_LINE_M)
+    strength, crossable = _what_lies_there((start_m + end_m) / 2, reach, barriers_m, kind)
     cost = length * CUT_WEIGHT[strength]
     faces_m = lattice.to_metric(faces)
     label = _labels(faces_m, building, unit, segments, length, cost)
@@ -367,14 +369,16 @@ def _ground(
     )  # fmt: skip
 
 
-def _what_lies_there(middle_m: FloatArray, barriers_m: Geometries, kind: IntArray) -> tuple[IntArray, BoolArray]:
+def _what_lies_there(
+    middle_m: FloatArray, reach_m: FloatArray, barriers_m: Geometries, kind: IntArray
+) -> tuple[IntArray, BoolArray]:
     """The strongest barrier on each border piece, and whether one can cross there."""
     strength = np.zeros(len(middle_m), dtype=np.int64)
     if not len(barriers_m):
         return strength, np.ones(len(middle_m), dtype=bool)
     places = shapely.points(middle_m)
     tree = shapely.STRtree(barriers_m)
-    place, barrier = tree.query(places, predicate="dwithin", distance=ON_LINE_M)
+    place, barrier = tree.query(places, predicate="dwithin", distance=reach_m)
     np.maximum.at(strength, place, kind[barrier])
     water = strength == WATER
     if not water.any():

@@ -33,6 +33,8 @@ class Effort:
         )
 
 
+PATIENCE = 4  # times the restarts of an effort, while a cell is out of its band
+
 EFFORTS: Mapping[str, Effort] = {
     "draft": Effort(4, 3_000, 60, 250.0, 4.0),
     "full": Effort(12, 30_000, 400, 400.0, 3.0),
@@ -80,6 +82,7 @@ def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[]
 
     Notes
     -----
+    While a cell is out of its band, up to `PATIENCE` times as many restarts are made.
     One cell is given without search where two would both be under the band.
     """
     n = len(problem.households)
@@ -89,7 +92,9 @@ def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[]
     most = int(min(n, np.ceil(1.4 * total / max(terms.low, 1.0)) + 4))
     steps = max(effort.steps, effort.steps_per_node * n)
     best: Solution | None = None
-    for restart in range(effort.restarts):
+    for restart in range(PATIENCE * effort.restarts):
+        if best is not None and restart >= effort.restarts and _outside(best, problem) == 0:
+            break
         label = np.zeros(n, dtype=np.int64)
         found = np.zeros(n, dtype=np.int64)
         cost = float(
@@ -103,6 +108,13 @@ def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[]
             break
     assert best is not None
     return best
+
+
+def _outside(solution: Solution, problem: Problem) -> int:
+    """Cells out of the band; stacks, which are cut into floor bands later, left aside."""
+    size, terms = solution.sizes(problem), problem.terms
+    stacked = np.bincount(solution.label, problem.is_tall, solution.cells) > 0
+    return int(((size < terms.low) | ((size > terms.high) & ~stacked)).sum())
 
 
 def _numbered(label: IntArray) -> IntArray:
