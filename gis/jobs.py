@@ -34,8 +34,6 @@ TASK = "wangge:partition_plan"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
 
-tasks = Blueprint()
-
 
 class _Cancelled(Exception):
     """The run was cancelled between two steps."""
@@ -43,21 +41,41 @@ class _Cancelled(Exception):
 
 def deferring_app(url: str) -> App:
     """The queue as the HTTP service sees it: it only puts jobs in, through the session's own connection."""
-    app = App(connector=SyncPsycopgConnector(conninfo=_conninfo(url), min_size=0, max_size=2))
-    app.add_tasks_from(tasks, namespace="wangge")
-    return app
+    return _with_tasks(App(connector=SyncPsycopgConnector(conninfo=_conninfo(url), min_size=0, max_size=2)))
 
 
 def worker_app(url: str) -> App:
     """The queue as a worker sees it."""
-    app = App(connector=PsycopgConnector(conninfo=_conninfo(url), min_size=1, max_size=4))
+    return _with_tasks(App(connector=PsycopgConnector(conninfo=_conninfo(url), min_size=1, max_size=4)))
+
+
+def _with_tasks(app: App) -> App:
+    # Tasks of its own for each app: adding a blueprint renames the tasks in it.
+    tasks = Blueprint()
+
+    @tasks.task(name="partition_plan", pass_context=True)
+    def partition_plan(context: JobContext, run_id: int) -> None:
+        """Divide the communities of a draft and store the cells."""
+        run_partition(context.additional_context["engine"], run_id, clock=_now)
+
+    @tasks.periodic(cron="*/5 * * * *")
+    @tasks.task(name="settle", pass_context=True, queue=UPKEEP, queueing_lock="settle")
+    def settle(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate tells when it was due)
+        """Put open incidents into the cells of plans whose day has come since."""
+        with unit_of_work(context.additional_context["engine"]) as session:
+            plans.settle(session, actor=SYSTEM, now=_now())
+
     app.add_tasks_from(tasks, namespace="wangge")
     return app
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def work(url: str, engine: Engine, *, once: bool = False, name: str = "wangge") -> None:
     """Run jobs until the process is told to stop; with ``once`` until the queue is empty."""
-    mark_interrupted(engine, now=datetime.now(UTC))
+    mark_interrupted(engine, now=_now())
     worker_app(url).run_worker(
         queues=[QUEUE, UPKEEP],
         name=name,
@@ -193,12 +211,6 @@ def mark_interrupted(engine: Engine, *, now: datetime) -> None:
             .where(PlanRun.state == "running")
             .values(state="failed", error_code="jobs.interrupted", error_params={}, finished_at=now)
         )
-
-
-@tasks.task(name="partition_plan", pass_context=True)
-def partition_plan(context: JobContext, run_id: int) -> None:
-    """Divide the communities of a draft and store the cells."""
-    run_partition(context.additional_context["engine"], run_id, clock=lambda: datetime.now(UTC))
 
 
 def run_partition(engine: Engine, run_id: int, *, clock: Callable[[], datetime], processes: int | None = None) -> None:

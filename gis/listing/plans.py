@@ -117,13 +117,13 @@ def plan(session: Session, plan_id: int, *, scopes: Sequence[str], draft_scopes:
     Raises
     ------
     NotFound
-        ``plan.not_found``, also if the caller may not see it.
+        ``plan.unknown``, also if the caller may not see it.
     """
     filters = _seen(scopes, draft_scopes)
     filters.add("plan.id = :plan_id", plan_id=plan_id)
     rows = fetch(session, f"SELECT {_COLUMNS} FROM {_SOURCE} {filters.sql()}", filters.params)
     if not rows:
-        raise NotFound("plan.not_found", plan_id=plan_id)
+        raise NotFound("plan.unknown", plan=plan_id)
     return rows[0]
 
 

@@ -6,13 +6,12 @@ The town is built once a process and cloned for each test, so that tests may wri
     +-------+-------+           +-------+-------+
     | m     | m     |           | m     | m     |     each community: two grids side by side, each of two
     +-------+-------+           +-------+-------+     micro-grids one above the other; the building in the
-    | stack | m     |           | m     | m     |     south-west corner of community 0 is shared by floors
+    | stack | m     |           | stack | m     |     south-west corner of each is shared by floors
     +-------+-------+           +-------+-------+
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +22,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from api.app import create_app
 from gis import accounts, plans, staff
@@ -184,6 +181,10 @@ def _pages(folder: Path) -> Path:
     for page in ("", "login", "planner", "command", "field"):
         (dist / page).mkdir(parents=True, exist_ok=True)
         (dist / page / "index.html").write_text(f"<!doctype html><title>{page}</title>", encoding="utf-8")
+    leaflet = Settings().web_dist.parent / "node_modules" / "leaflet" / "dist"
+    if leaflet.is_dir():
+        (dist / "vendor").mkdir()
+        (dist / "vendor" / "leaflet").symlink_to(leaflet)
     (dist / "assets").mkdir()
     (dist / "assets" / "app-1.mjs").write_text("export {};\n", encoding="utf-8")
     return dist

@@ -28,7 +28,7 @@ CASES = [
     ("viewer", "PATCH", "/api/v1/areas", None, 405, "http.method_not_allowed"),
     ("viewer", "GET", "/api/v1/areas/999999", None, 404, "area.not_found"),
     ("viewer", "GET", "/api/v1/grids/999999", None, 404, "grid.not_found"),
-    ("viewer", "GET", "/api/v1/plans/999999", None, 404, "plan.not_found"),
+    ("viewer", "GET", "/api/v1/plans/999999", None, 404, "plan.unknown"),
     ("viewer", "GET", "/api/v1/plans/999999/cells", None, 404, "plan.unknown"),
     ("viewer", "GET", "/api/v1/incidents/999999", None, 404, "incident.unknown"),
     ("viewer", "GET", "/api/v1/areas?limit=0", None, 422, "http.invalid"),
