@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import geopandas as gpd
@@ -24,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from gis import households
 from gis.buildings import sync_parts
+from gis.cleaning import clean
 from gis.crs import WGS84_CODE, looks_shifted, to_metric, zone_of
 from gis.db import audit, translate
 from gis.errors import InvalidInput
@@ -344,6 +343,12 @@ def _store_layer(
     touched: set[_Touch],
 ) -> None:
     with staged(session, layer, frame) as table:
+        if layer in _TABLE_OF_FACTS:
+            known = _TABLE_OF_FACTS[layer]
+            left_out += _without(
+                session, table, layer, _UNKNOWN.format(table=table, known=known), "import.unknown_code"
+            )
+            session.execute(text(_SAME_COMMUNITY.format(table=table, known=known)))
         if "community" in LAYERS[layer].columns:
             session.execute(text(_FIND_COMMUNITY.format(table=table)))
             query = _OUTSIDE.format(table=table)
@@ -369,6 +374,16 @@ _PEOPLE_PATHS = {
     "staff": "SELECT DISTINCT a.path::text FROM {table} s JOIN staff f USING (code)"
     " LEFT JOIN department d ON d.id = f.department_id LEFT JOIN admin_area a ON a.id = d.area_id",
 }
+# Rows without geometry say something about rows that are there already.
+_TABLE_OF_FACTS = {"compounds": "compound", "buildings": "building"}
+_UNKNOWN = """
+SELECT s.row, s.code, '{{}}'::jsonb FROM {table} s
+WHERE s.geom IS NULL AND NOT EXISTS (SELECT FROM {known} k WHERE k.code = s.code)
+"""
+_SAME_COMMUNITY = """
+UPDATE {table} s SET community = a.code FROM {known} k JOIN admin_area a ON a.id = k.area_id
+WHERE k.code = s.code AND s.geom IS NULL
+"""
 _FIND_COMMUNITY = """
 UPDATE {table} s SET community = coalesce(
     (SELECT a.code FROM admin_area a WHERE a.code = s.community AND a.level = 'community'),
@@ -490,6 +505,14 @@ def prepare(
     InvalidInput
         ``import.looks_shifted``.
     """
+    drawn, bare = _with_and_without_geometry(town)
+    drawn, findings = _prepare_drawn(session, drawn, rule, trust_crs=trust_crs)
+    return drawn.with_layers(**{layer: _joined(drawn[layer], bare[layer]) for layer in bare}), findings
+
+
+def _prepare_drawn(
+    session: Session, town: Town, rule: households.HouseholdRule | None, *, trust_crs: bool
+) -> tuple[Town, tuple[Finding, ...]]:
     town, estimated = households.estimate(town, rule)
     whole = complete(session, town)
     if not trust_crs:
@@ -497,13 +520,22 @@ def prepare(
         _refuse_moved(session, town)
     if not any(len(whole[layer]) for layer in _GROUND_LAYERS) or not len(whole["communities"]):
         return town, estimated
-    if find_spec("gis.cleaning") is None:
-        return town, estimated
-    cleaned, repaired = import_module("gis.cleaning").clean(whole)
+    cleaned, repaired = clean(whole)
     # What came from the database helped to place the rows and is not theirs to change.
     own = Town({layer: cleaned[layer] for layer in cleaned if layer in town}, title=town.title)
     told = [found for found in repaired if found.layer in town or found.layer not in LAYERS]
     return own, (*estimated, *told)
+
+
+def _with_and_without_geometry(town: Town) -> tuple[Town, dict[str, pd.DataFrame]]:
+    """The rows that can be drawn, and those of buildings and compounds that only say something about known ones."""
+    bare = {layer: town[layer][town.geo(layer).geometry.isna()] for layer in _TABLE_OF_FACTS if len(town[layer])}
+    drawn = {layer: town[layer][~town.geo(layer).geometry.isna()] for layer in bare}
+    return town.with_layers(**drawn), {layer: frame for layer, frame in bare.items() if len(frame)}
+
+
+def _joined(drawn: pd.DataFrame, bare: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([drawn, bare]) if len(drawn) else bare
 
 
 def _refuse_shifted(session: Session, town: Town) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from gis.findings import Finding, Severity
 from gis.town import LAYERS, Town
 
 LIMIT_MB = 512
+_UNPACKED_MOST = 20  # times the limit
+_PACKED_SUFFIXES = (".zip", ".xlsx", ".xlsm", ".ods")
 KNOWN_SUFFIXES = (*osm.SUFFIXES, *vectors.SUFFIXES, *tables.CSV_SUFFIXES, *tables.EXCEL_SUFFIXES)
 
 # Columns that tell a layer whose sheet or file is called nothing in particular; the first that fits.
@@ -83,7 +86,7 @@ def read_any(
     name = source.name.lower()
     if name.endswith(osm.SUFFIXES):
         return osm.read(source)
-    sheets, findings = _sheets(source, limit_mb)
+    sheets, findings = _sheets(source)
     if not sheets:
         raise InvalidInput("import.empty_file", path=source.name)
     return _town(source, sheets, findings, layer, stated, mapping)
@@ -99,16 +102,27 @@ def _check_file(path: Path, limit_mb: int) -> None:
         raise InvalidInput("import.too_large", path=path.name, size_mb=size // 1_000_000, limit_mb=limit_mb)
     if not path.name.lower().endswith(KNOWN_SUFFIXES):
         raise InvalidInput("import.unknown_format", path=path.name, known=", ".join(KNOWN_SUFFIXES))
+    unpacked_mb = _unpacked_size(path) // 1_000_000
+    if unpacked_mb > _UNPACKED_MOST * limit_mb:
+        raise InvalidInput("import.too_large", path=path.name, size_mb=unpacked_mb, limit_mb=_UNPACKED_MOST * limit_mb)
 
 
-def _sheets(path: Path, limit_mb: int) -> tuple[list[vectors.VectorLayer], list[Finding]]:
+def _unpacked_size(path: Path) -> int:
+    """What a packed file (workbook, zipped Shapefile) says it unpacks to, in bytes: a small one may be a bomb."""
+    if path.suffix.lower() not in _PACKED_SUFFIXES or not zipfile.is_zipfile(path):
+        return 0
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return sum(entry.file_size for entry in packed.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise InvalidInput("import.unreadable_file", path=path.name, reason=str(error)[:300]) from error
+
+
+def _sheets(path: Path) -> tuple[list[vectors.VectorLayer], list[Finding]]:
     name = path.name.lower()
     if name.endswith(vectors.SUFFIXES):
         return vectors.read(path), []
-    if name.endswith(tables.CSV_SUFFIXES):
-        sheets = tables.read_csv(path)
-    else:
-        sheets = tables.read_excel(path, limit_bytes=limit_mb * 1_000_000)
+    sheets = tables.read_csv(path) if name.endswith(tables.CSV_SUFFIXES) else tables.read_excel(path)
     return [(title, frame, None) for title, frame, _ in sheets], [found for *_, more in sheets for found in more]
 
 

@@ -34,6 +34,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 # A file of these without codes gets codes made of the places: the same file again gives the same codes.
 CODES_CAN_BE_MADE = ("buildings", "compounds", "pois")
+# A table of these without any geometry says something about rows that the database holds already.
+CAN_BE_FACTS_ALONE = ("buildings", "compounds")
 TEXT_LONGEST = 500
 _UNITS = re.compile(r"(户|层|个|米|m|单元|栋|人|楼)$")
 _AREA_CODE = re.compile(r"[A-Za-z0-9_]+")
@@ -75,8 +77,10 @@ def take(
     data = data.drop(index=_faulty_rows(layer, data, keys, findings))
     if LAYERS[layer].geometry is not None:
         shapes = _geometries(raw.loc[data.index], mapping or {})
+        if shapes is None and layer not in CAN_BE_FACTS_ALONE and LAYERS[layer].geometry_required:
+            raise InvalidInput("import.no_geometry_column", file=file, layer=layer, headers=headers)
         data = _placed(layer, data, shapes, keys, crs, file, findings)
-    data = _coded(layer, data, findings, "code" in found.values())
+    data = _coded(layer, data, findings, has_codes="code" in found.values(), file=file, headers=headers)
     made = conform(layer, data)
     made.index = made.index - 1  # towns count from 0; cleaning tells a row as its label + 1
     return made, tuple(findings)
@@ -250,7 +254,7 @@ def _placed(
     file: str,
     findings: list[Finding],
 ) -> gpd.GeoDataFrame:
-    if shapely.is_missing(geometries).all() and not LAYERS[layer].geometry_required:
+    if geometries is None or (shapely.is_missing(geometries).all() and not LAYERS[layer].geometry_required):
         return gpd.GeoDataFrame(data, geometry=gpd.GeoSeries([None] * len(data), index=data.index, crs=WGS84_CODE))
     if crs is None:
         raise UnknownCrs("import.crs_missing", file=file, layer=layer)
@@ -262,8 +266,8 @@ def _placed(
 
 
 def _geometries(raw: pd.DataFrame, mapping: Mapping[str, str]) -> Any:
-    """Geometry as the file has it: of its own, as WKT in a column, or as two columns of coordinates."""
-    if isinstance(raw, gpd.GeoDataFrame) and not raw.geometry.isna().all():
+    """Geometry as the file has it: of its own, as WKT in a column, as two columns of coordinates, or not at all."""
+    if isinstance(raw, gpd.GeoDataFrame):
         return raw.geometry.to_numpy()
     headers = [str(header) for header in raw.columns if header != "geometry"]
     said = {column: header for header, column in mapping.items()}
@@ -273,7 +277,7 @@ def _geometries(raw: pd.DataFrame, mapping: Mapping[str, str]) -> Any:
     lon = columns.find(headers, (said.get("lon", ""), *columns.LON_NAMES))
     lat = columns.find(headers, (said.get("lat", ""), *columns.LAT_NAMES))
     if lon is None or lat is None:
-        return np.full(len(raw), None, dtype=object)
+        return None
     return np.array([_of_pair(x, y) for x, y in zip(raw[lon], raw[lat], strict=True)], dtype=object)
 
 
@@ -293,10 +297,14 @@ def _of_pair(x: Any, y: Any) -> Any:
         return None
 
 
-def _coded(layer: str, data: pd.DataFrame, findings: list[Finding], has_codes: bool) -> pd.DataFrame:
+def _coded(
+    layer: str, data: pd.DataFrame, findings: list[Finding], *, has_codes: bool, file: str, headers: list[str]
+) -> pd.DataFrame:
     if layer not in CODES_CAN_BE_MADE or (has_codes and not data["code"].isna().all()) or not len(data):
         return data
     assert isinstance(data, gpd.GeoDataFrame)
+    if data.geometry.isna().all():
+        raise InvalidInput("import.column_missing", file=file, layer=layer, columns=["code"], headers=headers)
     codes = pd.Series([_code_of(layer, shape) for shape in data.geometry], index=data.index, dtype=object)
     findings.append(Finding("import.codes_made", Severity.NOTE, layer, params={"rows": len(data)}))
     made = data.assign(code=codes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ EXCEL_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods")
 ENCODINGS = ("utf-8-sig", "gb18030")
 _FIELD_LONGEST = 50_000_000
 _HEADER_WITHIN = 10
-_UNPACKED_MOST = 20  # times the file's own size limit
 
 Sheet = tuple[str, pd.DataFrame, tuple[Finding, ...]]
 
@@ -60,15 +58,14 @@ def _decode(path: Path) -> str:
     raise InvalidInput("import.unreadable_text", path=path.name)
 
 
-def read_excel(path: Path, *, limit_bytes: int) -> list[Sheet]:
+def read_excel(path: Path) -> list[Sheet]:
     """Sheets of a workbook that are not empty; merged cells hold their value in every row.
 
     Raises
     ------
     InvalidInput
-        ``import.unreadable_file``; ``import.too_large`` for a small file that unpacks to a huge one.
+        ``import.unreadable_file``, ``import.empty_file``.
     """
-    _refuse_bomb(path, limit_bytes)
     try:
         book = CalamineWorkbook.from_path(str(path))
         sheets = [book.get_sheet_by_name(name) for name in book.sheet_names]
@@ -79,17 +76,6 @@ def read_excel(path: Path, *, limit_bytes: int) -> list[Sheet]:
     if not filled:
         raise InvalidInput("import.empty_file", path=path.name)
     return [_sheet(name, rows, path.name) for name, rows in filled]
-
-
-def _refuse_bomb(path: Path, limit_bytes: int) -> None:
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as packed:
-        unpacked = sum(entry.file_size for entry in packed.infolist())
-    if unpacked > _UNPACKED_MOST * limit_bytes:
-        raise InvalidInput(
-            "import.too_large", path=path.name, size_mb=unpacked // 1_000_000, limit_mb=limit_bytes // 1_000_000
-        )
 
 
 def _unmerged(sheet: Any) -> list[list[Any]]:

@@ -17,12 +17,26 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
+from pyarrow import ArrowException
 from pyogrio.errors import DataLayerError, DataSourceError
+from shapely.errors import ShapelyError
 
 from gis.crs import WGS84_CODE, to_wgs84
 from gis.errors import InvalidInput, NotFound, Unavailable
 from gis.exchange.columns import find_layer, match
 from gis.town import LAYERS, Town, conform, empty
+
+# What readers raise at damaged bytes: ValueError is also for text that is not UTF-8, RuntimeError for PROJ and osmium.
+_READER_ERRORS = (
+    DataSourceError,
+    DataLayerError,
+    ArrowException,
+    ShapelyError,
+    RuntimeError,
+    OSError,
+    ValueError,
+    KeyError,
+)
 
 _GEOMETRY_TYPES = {"polygon": "MultiPolygon", "line": "LineString", "point": "Point", None: None}
 
@@ -68,10 +82,10 @@ def layer_names(path: Path) -> list[str]:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what GDAL says about a broken file into an error for people."""
+    """Turn what GDAL, osmium, PROJ and pyarrow say about a broken file into an error for people."""
     try:
         yield
-    except (DataSourceError, DataLayerError, RuntimeError, OSError) as error:
+    except _READER_ERRORS as error:
         raise InvalidInput("import.unreadable_file", path=path.name, reason=str(error)[:300]) from error
 
 

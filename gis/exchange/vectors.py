@@ -7,11 +7,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
-import pyarrow
 import pyogrio
 
 from gis.crs import Crs, from_proj
-from gis.errors import InvalidInput
 from gis.exchange.town_file import layer_names, readable
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
@@ -41,20 +39,21 @@ def read(path: Path) -> list[VectorLayer]:
 
 
 def _parquet(path: Path) -> VectorLayer:
-    try:
+    with readable(path):
         try:
             frame: pd.DataFrame = gpd.read_parquet(path)
         except ValueError:  # no geometry in its metadata: a plain table
             frame = pd.read_parquet(path)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise InvalidInput("import.unreadable_file", path=path.name, reason=str(error)[:300]) from error
-    return path.stem, _numbered(frame), _stated(frame)
+        # Text is decoded when it is looked at: look now, where a broken file is told as one.
+        for name in frame.columns.difference(["geometry"]):
+            frame[name] = frame[name].astype(object)
+        stated = _stated(frame)
+    return path.stem, _numbered(frame), stated
 
 
 def _layer(path: Path, name: str) -> VectorLayer:
     with readable(path):
-        frame = pyogrio.read_dataframe(path, layer=name, encoding=_encoding(path), on_invalid="ignore")
-    frame = _numbered(frame)
+        frame = _numbered(pyogrio.read_dataframe(path, layer=name, encoding=_encoding(path), on_invalid="ignore"))
     silent = path.suffix.lower() in (".geojson", ".json") and not _has_crs_member(path)
     return name, frame, None if silent else _stated(frame)
 

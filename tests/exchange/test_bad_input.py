@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
 import shapely
@@ -62,6 +65,36 @@ def test_a_two_gigabyte_file_is_refused_before_it_is_opened(tmp_path: Path) -> N
     error = bad(path)
     assert error.code == "import.too_large"
     assert error.params["size_mb"] == 2000
+
+
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/worksheets/sheet1.xml", b" " * 25_000_000)
+    assert bad(tmp_path / "bomb.xlsx", limit_mb=1).code == "import.too_large"
+
+
+def test_damaged_bytes_are_told_wherever_they_are(tmp_path: Path) -> None:
+    """Bytes changed at random: whatever reads, reads, and everything else is an error of ours."""
+    rng = np.random.default_rng(7)
+    plain = buildings(20)[["code", "name", "households", "geometry"]]
+    for suffix in (".gpkg", ".geojson", ".fgb", ".parquet", ".xlsx", ".csv"):
+        path = tmp_path / f"buildings{suffix}"
+        if suffix == ".parquet":
+            plain.to_parquet(path)
+        elif suffix == ".xlsx":
+            workbook(path, {"楼栋": [["code", "wkt"], *[[f"B{at}", square(at, 0).wkt] for at in range(20)]]})
+        elif suffix == ".csv":
+            building_rows(path)
+        else:
+            plain.to_file(path, engine="pyogrio")
+        whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        for _ in range(12):
+            damaged = whole.copy()
+            at = rng.integers(0, len(whole), int(rng.choice([1, 5, 40])))
+            damaged[at] = rng.integers(0, 256, len(at))
+            path.write_bytes(damaged.tobytes())
+            with contextlib.suppress(GridError):
+                read_any(path, crs="wgs84", layer="buildings")
 
 
 def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path) -> None:
@@ -134,6 +167,16 @@ def test_a_missing_column_is_told_with_the_headers_that_there_are(tmp_path: Path
     error = bad(tmp_path / "staff.csv")
     assert error.code == "import.column_missing"
     assert error.params["columns"] == ["code"]
+
+
+def test_a_table_of_places_without_coordinates_is_told(tmp_path: Path) -> None:
+    csv_of(tmp_path / "pois.csv", [["编码", "类型"], ["P1", "大门"]])
+    assert bad(tmp_path / "pois.csv").code == "import.no_geometry_column"
+
+
+def test_buildings_without_codes_and_geometry_are_about_nothing(tmp_path: Path) -> None:
+    csv_of(tmp_path / "buildings.csv", [["层数", "户数"], [6, 24]])
+    assert bad(tmp_path / "buildings.csv").code == "import.column_missing"
 
 
 def test_a_mapping_of_headers_that_are_not_there_is_told(tmp_path: Path) -> None:

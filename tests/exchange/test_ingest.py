@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from gis import crs, ingest, rules
 from gis.db import make_engine, unit_of_work
 from gis.errors import InvalidInput, NotAllowed
+from gis.exchange import read_any
 from gis.ingest import Counts
 from gis.models import AdminArea, AuditLog, Building, BuildingPart, Compound, ImportRun
 from gis.permissions import SYSTEM, Actor, Grant, Role
@@ -298,6 +299,20 @@ def test_shifted_buildings_are_refused_and_the_reading_that_fits_is_named(sessio
     ingest.prepare(session, made, trust_crs=True)
 
 
+def test_a_table_of_counts_changes_known_buildings_and_tells_the_unknown(session: Session, tmp_path: Path) -> None:
+    store(session, without_posts())
+    (tmp_path / "楼栋.csv").write_text("楼栋编码,户数\nB001,31\nB002,24\nB999,7\n", encoding="gbk")
+    made, findings = read_any(tmp_path / "楼栋.csv")
+    prepared, more = ingest.prepare(session, made)
+    report = store(session, prepared)
+    assert not [*findings, *more]
+    assert only(report.findings, "import.unknown_code").key == "B999"
+    assert report.counts["buildings"] == Counts(0, 1, 1)
+    session.expire_all()
+    changed = session.scalars(select(Building).where(Building.code == "B001")).one()
+    assert (changed.households, changed.households_estimated, changed.name) == (31, False, "1号楼")
+
+
 def test_a_known_town_that_moved_as_a_whole_is_refused(session: Session) -> None:
     many = buildings(30, households=5)
     one = frame("communities", [{"code": "1", "geometry": shapely.box(LON - 0.02, LAT - 0.02, LON + 0.06, LAT + 0.02)}])
@@ -360,8 +375,6 @@ def _count_statements(session: Session, work: Any) -> int:
 
 
 def test_the_sample_district_goes_in_and_in_again(session: Session) -> None:
-    from gis.exchange import read_any
-
     path = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "manhattan_cd3.gpkg"
     if not path.is_file():
         pytest.skip("the sample data are not here")
