@@ -11,7 +11,7 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from gis import db, embedded, plans
+from gis import db, embedded, plan_copy, plans
 from gis.messages import text as sentence
 from gis.permissions import SYSTEM
 from gis.worktime import CHINA
@@ -131,6 +131,17 @@ def withdraw(program: Program, plan_id: int, commit: bool) -> None:
         if not commit:
             session.rollback()
     program.say("plan.withdrawn" if commit else "plan.shown", plan=plan_id)
+
+
+@command.command()
+@click.argument("plan_id", type=int)
+@click.option("--title", required=True, help="Title of the new draft.")
+@pass_program
+def copy(program: Program, plan_id: int, title: str) -> None:
+    """Make a draft of a plan of the past, to go back to it."""
+    with _session(program) as session:
+        draft = plan_copy.copy(session, plan_id, title=title, actor=SYSTEM, now=datetime.now(UTC))
+    program.say("plan.copied", plan=plan_id, draft=draft.id)
 
 
 @command.command()

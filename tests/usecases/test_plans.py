@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from gis import buildings, incidents, plans, rules, staff
+from gis import buildings, incidents, plan_copy, plans, rules, staff
 from gis.db import translate
 from gis.errors import InvalidInput, InvalidPlan, NotAllowed, NotFound, Overlap, StaleRevision, WrongState
 from gis.models import Assignment, AuditLog, Grid, GridCode, GridLineage, GridPart, PlanEvent, PlanFinding, Staff
@@ -315,6 +315,19 @@ def test_a_plan_in_force_cannot_be_withdrawn(session):
     with pytest.raises(WrongState) as caught:
         plans.withdraw(session, plan.id, actor=SYSTEM, now=NOW)
     assert caught.value.code == "plan.not_future"
+
+
+def test_after_its_day_one_goes_back_by_a_copy_of_the_plan_before(session):
+    town = make_town(session)
+    first = make_plan(session, town, stack=3)
+    publish(session, first)
+    publish(session, make_plan(session, town, pieces=(1, 4)), since=NOW)
+    back = plan_copy.copy(session, first.id, title="恢复", actor=SYSTEM, now=NOW)
+    plans.publish(session, back.id, actor=SYSTEM, now=NOW + timedelta(minutes=1))
+    ground = text("SELECT array_agg(md5(ST_AsBinary(geom)) ORDER BY ST_AsBinary(geom)) FROM grid WHERE plan_id = :p")
+    assert session.scalar(ground, {"p": back.id}) == session.scalar(ground, {"p": first.id})
+    assert not set(codes_of(session, back, 2)) & set(codes_of(session, first, 2)), "no code is given again"
+    assert plans.statistics(session, back.id)["tiers"] == plans.statistics(session, first.id)["tiers"]
 
 
 def test_a_discarded_draft_leaves_only_its_row_and_log(session):
