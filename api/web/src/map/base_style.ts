@@ -209,6 +209,7 @@ const overCells = (): LayerSpecification[] => [
   },
 ];
 
+/** `label` is a name that stands in one tile only, that of the middle; `name` would be drawn once in every tile. */
 const names = (): LayerSpecification[] => [
   {
     id: "water-name",
@@ -235,7 +236,7 @@ const names = (): LayerSpecification[] => [
     "source-layer": "compounds",
     minzoom: 15,
     layout: {
-      "text-field": ["get", "name"],
+      "text-field": ["get", "label"],
       "text-font": FONT,
       "text-size": ["interpolate", ["linear"], ["zoom"], 15, 11, 17, 14],
       "text-max-width": 7,
@@ -266,14 +267,7 @@ const names = (): LayerSpecification[] => [
     "source-layer": "buildings",
     minzoom: 17,
     layout: {
-      "text-field": [
-        "case",
-        ["has", "name"],
-        ["get", "name"],
-        [">", ["coalesce", ["get", "households"], 0], 0],
-        ["to-string", ["get", "households"]],
-        "",
-      ],
+      "text-field": ["get", "label"],
       "text-font": FONT,
       "text-size": 11,
       "text-max-width": 6,

@@ -42,6 +42,12 @@ function communitiesUnder(areas: readonly Area[], top: Id): Area[] {
 const upperAreas = (areas: readonly Area[]) =>
   areas.filter((area) => area.level !== "community" && communitiesUnder(areas, area.id).length > 0);
 
+/** The lowest area that still holds every community. */
+function usualArea(areas: readonly Area[], tops: readonly Area[]): Id | null {
+  const held = tops.map((top) => communitiesUnder(areas, top.id).length);
+  return tops[held.lastIndexOf(Math.max(...held))]?.id ?? null;
+}
+
 interface Props {
   onClose: () => void;
   onStarted: (plan: Plan) => void;
@@ -61,9 +67,7 @@ export function RunDialog({ onClose, onStarted }: Props) {
 
 function RunForm({ choices: { areas, rules }, onClose, onStarted }: Props & { choices: Choices }) {
   const tops = useMemo(() => upperAreas(areas), [areas]);
-  // The lowest area that still holds every community is the usual one to plan.
-  const usual = tops.at(-1)?.id ?? areas[0]?.id ?? null;
-  const [area, setArea] = useState<Id | null>(usual);
+  const [area, setArea] = useState<Id | null>(() => usualArea(areas, tops));
   const [rule, setRule] = useState<Id | null>(rules[0]?.id ?? null);
   const [left, setLeft] = useState<ReadonlySet<Id>>(new Set());
   const [title, setTitle] = useState("");
