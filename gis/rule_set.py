@@ -130,7 +130,7 @@ def load_preset(code: str, *, folder: Path = PRESETS) -> RuleSet:
     """
     path = folder / f"{code}.toml"
     if not path.is_file():
-        raise NotFound("rules.unknown_preset", code=code, known=preset_codes(folder=folder))
+        raise NotFound("rules.unknown_preset", preset=code, known=preset_codes(folder=folder))
     return from_mapping({"code": code, **tomllib.loads(path.read_text(encoding="utf-8"))})
 
 
