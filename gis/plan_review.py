@@ -163,8 +163,20 @@ def report_html(session: Session, plan_id: int, *, leaflet: Path, language: str)
         title=plan.title,
         leaflet=leaflet,
         measures=plan.quality or {},
+        sources=_sources(session, plan_id),
         language=language,
     )
+
+
+def _sources(session: Session, plan_id: int) -> list[str]:
+    """Whose data the communities of a plan are, each once."""
+    found = session.scalars(
+        select(AdminArea.source)
+        .join(PlanCommunity, PlanCommunity.community_id == AdminArea.id)
+        .where(PlanCommunity.plan_id == plan_id, AdminArea.source.is_not(None))
+        .distinct()
+    )
+    return sorted(source for source in found if source)
 
 
 def require_whole(session: Session, plan_id: int, *, actor: Actor) -> None:

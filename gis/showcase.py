@@ -80,9 +80,9 @@ def published_plan(session: Session) -> int | None:
     return None if found is None else int(found)
 
 
-def store_town(session: Session, town: Town, findings: Sequence[Finding], *, since: datetime) -> None:
+def store_town(session: Session, town: Town, findings: Sequence[Finding], *, source: str, since: datetime) -> None:
     """The town's rows are in the database, and the categories of incidents."""
-    ingest.store(session, town, actor=SYSTEM, now=since, findings=findings)
+    ingest.store(session, town, actor=SYSTEM, now=since, source=source, findings=findings)
     incidents.store_categories(session, actor=SYSTEM, now=since)
 
 

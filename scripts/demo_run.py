@@ -43,6 +43,7 @@ class City:
 
     suffix: str
     title: str
+    source: str
     load: Callable[[], tuple[Town, tuple[Finding, ...]]]
     incidents_per_day: float
 
@@ -75,8 +76,10 @@ def _helsinki() -> tuple[Town, tuple[Finding, ...]]:
 
 
 CITIES: Mapping[str, City] = {
-    "donggang": City("", "东澜市网格划分方案（示范）", _donggang, INCIDENTS_PER_DAY),
-    "helsinki": City("_helsinki", "Helsinki: division into grids (demo)", _helsinki, 6.0),
+    "donggang": City("", "东澜市网格划分方案（示范）", "wangge demo-city", _donggang, INCIDENTS_PER_DAY),
+    "helsinki": City(
+        "_helsinki", "Helsinki: division into grids (demo)", "© OpenStreetMap contributors, ODbL", _helsinki, 6.0
+    ),
 }
 
 
@@ -153,7 +156,7 @@ def _build_plan(steps: Steps, engine: Any, city: City, *, since: datetime) -> No
     with steps("clean"), unit_of_work(engine) as session:
         town, repaired = ingest.prepare(session, raw)
     with steps("store"), unit_of_work(engine) as session:
-        showcase.store_town(session, town, (*findings, *repaired), since=since)
+        showcase.store_town(session, town, (*findings, *repaired), source=city.source, since=since)
         rule_set_id = showcase.store_rules(session, rules, root=showcase.root_code(town), since=since)
     with steps("divide"), _bar(steps.program) as progress:
         division = divide(town, rules, seed=SEED, progress=progress)

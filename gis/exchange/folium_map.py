@@ -94,6 +94,7 @@ def report_html(
     title: str,
     leaflet: Path,
     measures: Mapping[str, Any] | None = None,
+    sources: Sequence[str] = (),
     language: str = "zh",
 ) -> str:
     """Draw a division and say how good it is, in one self-contained HTML page.
@@ -109,6 +110,8 @@ def report_html(
         Folder with ``leaflet.js``, ``leaflet.css`` and ``images/``; see `leaflet_folder`.
     measures : mapping, optional
         ``gap_m2``, ``overlap_m2``, ``pieces_not_contiguous`` and others of `gis.partition.quality.statistics`.
+    sources : sequence of str
+        Whose data these are, to be credited at the foot.
     language : str
         The language shown first; a button changes it.
 
@@ -132,7 +135,7 @@ def report_html(
         _add_cells(chart, division, position, shown=position == 0)
     folium.LayerControl(collapsed=True).add_to(chart)
     figures = [tier_figures(frame, tier) for frame, tier in zip(division.cells, division.rules.grid_tiers, strict=True)]
-    figure.html.add_child(_raw(_panel(division, figures, title=title, measures=measures or {})))
+    figure.html.add_child(_raw(_panel(division, figures, title=title, measures=measures or {}, sources=sources)))
     _Start(_bounds(division), "en" if language == "en" else "zh").add_to(chart)
     page: str = figure.render()
     # The licence line and comments of leaflet quote addresses; nothing loads them, and a closed network's scanner
@@ -345,7 +348,14 @@ def coloring(geometry: NDArray[np.object_]) -> list[int]:
 # The panel
 
 
-def _panel(division: Division, figures: Sequence[TierFigures], *, title: str, measures: Mapping[str, Any]) -> str:
+def _panel(
+    division: Division,
+    figures: Sequence[TierFigures],
+    *,
+    title: str,
+    measures: Mapping[str, Any],
+    sources: Sequence[str],
+) -> str:
     rules = division.rules
     unverified = "" if rules.is_verified else _both("（待核对）", " (to be verified)")
     parts = [
@@ -357,6 +367,7 @@ def _panel(division: Division, figures: Sequence[TierFigures], *, title: str, me
         _findings_section(division.findings),
         _legend(),
         _recipe(division.recipe),
+        f"<p class=sources>{_both('数据来源：', 'Data: ')}{html.escape('; '.join(sources))}</p>" if sources else "",
         "</aside>",
     ]
     return "\n".join(part for part in parts if part)

@@ -73,7 +73,7 @@ def leaflet() -> Path:
 
 def _page(division: Division, town: Town, leaflet: Path) -> str:
     measures = {"gap_m2": 0.0, "overlap_m2": 0.0, "pieces_not_contiguous": 0}
-    return report_html(division, town, title="甲 & 乙 <社区>", leaflet=leaflet, measures=measures)
+    return report_html(division, town, title="甲 & 乙 <社区>", leaflet=leaflet, measures=measures, sources=["© A & B"])
 
 
 def test_the_report_names_no_address_outside_of_itself(division: Division, town: Town, leaflet: Path) -> None:
@@ -93,6 +93,10 @@ def test_the_report_speaks_both_languages(division: Division, town: Town, leafle
     page = _page(division, town, leaflet)
     assert "微网格" in page
     assert "Household band" in page
+
+
+def test_the_report_credits_its_sources(division: Division, town: Town, leaflet: Path) -> None:
+    assert "© A &amp; B" in _page(division, town, leaflet)
 
 
 def test_figures_of_a_tier_count_what_lies_in_its_band(division: Division) -> None:
