@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,7 +63,11 @@ _HELD = """
 SELECT id, staff_id, post_id, grid_id, area_id, lower(valid_during) AS valid_from, upper(valid_during) AS valid_to
 FROM assignment WHERE NOT isempty(valid_during) AND (grid_id = ANY(:grids) OR area_id = ANY(:areas)) ORDER BY id
 """
-
+_END = "UPDATE assignment SET valid_during = tstzrange(lower(valid_during), :until, '[)') WHERE id = :id"
+_BEGIN = """
+INSERT INTO assignment (staff_id, post_id, is_single, grid_id, area_id, valid_during)
+VALUES (:staff_id, :post_id, :is_single, :grid_id, :area_id, tstzrange(:valid_from, :valid_to, '[)'))
+"""
 
 _Slot = tuple[int, int | None, int | None]
 
@@ -104,6 +108,8 @@ def store_assignments(
 ) -> tuple[tuple[int, int, int], tuple[Finding, ...], tuple[str, ...]]:
     """The roster's posts are held from their dates; a post that the same person holds already is left as it is.
 
+    A post of one passes to a successor who comes with a date; without a date it is not taken from its holder.
+
     Returns
     -------
     (inserted, updated, unchanged)
@@ -120,29 +126,75 @@ def store_assignments(
     places: dict[int, list[Any]] = {}
     for match in found:
         places.setdefault(match["row"], []).append(match)
-    held = _held(session, found)
+    book = _Book(_held(session, found))
     findings: list[Finding] = []
-    fresh: list[_Held] = []
-    ended: list[_Held] = []
-    unchanged = 0
     for number, row in enumerate(frame.to_dict("records"), start=1):
         wanted, fault = _wanted(row, staff.get(number), places.get(number, []), now)
-        taken = None if fault else _taken(wanted, held)
-        if fault or taken is not None:
-            findings.append(_refused(fault or "import.post_taken", row))
-            continue
-        for post in wanted:
-            mine = (h for h in held.get(post.slot, []) if h.staff_id == post.staff_id and h.overlaps(post))
-            own = next(mine, None)
+        fault = fault or book.enter(wanted, is_dated=pd.notna(row["valid_from"]))
+        if fault:
+            findings.append(_refused(fault, row))
+    _write(session, book.fresh, book.ended)
+    counts = (len(book.fresh), len(book.ended), book.unchanged)
+    return counts, tuple(findings), _paths(session, [*book.fresh, *book.ended])
+
+
+class _Book:
+    """Who holds what, while rows are entered one after the other."""
+
+    def __init__(self, held: dict[_Slot, list[_Held]]) -> None:
+        self._slots = held
+        self._stored_ends = {post.id: post.valid_to for posts in held.values() for post in posts}
+        self.unchanged = 0
+
+    @property
+    def fresh(self) -> list[_Held]:
+        """Posts to be stored."""
+        return [post for posts in self._slots.values() for post in posts if post.id is None]
+
+    @property
+    def ended(self) -> list[_Held]:
+        """Stored posts that have another end now."""
+        held = (post for posts in self._slots.values() for post in posts if post.id is not None)
+        return [post for post in held if post.valid_to != self._stored_ends[post.id]]
+
+    def enter(self, wanted: Sequence[_Held], *, is_dated: bool) -> str:
+        """Enter the posts of a row, all or none; the code of what stands against it, or an empty text.
+
+        Whoever holds a post of one without an end hands it over to a successor with a date; without one it is not
+        theirs to lose.
+        """
+        fresh = [post for post in wanted if not self._is_known(post)]
+        others = [(post, other) for post in fresh for other in self._others(post)]
+        for post, other in others:
+            if not is_dated or other.valid_to is not None or other.valid_from >= post.valid_from:
+                return "import.post_taken"
+        for post, other in others:
+            self._replace(other, valid_to=post.valid_from)
+        for post in fresh:
+            own = self._own(post)
             if own is None:
-                fresh.append(post)
-                held.setdefault(post.slot, []).append(post)
-            elif own.id is not None and post.valid_to is not None and own.valid_to != post.valid_to:
-                ended.append(replace(own, valid_to=post.valid_to))
+                self._slots.setdefault(post.slot, []).append(post)
             else:
-                unchanged += 1
-    _write(session, fresh, ended)
-    return (len(fresh), len(ended), unchanged), tuple(findings), _paths(session, [*fresh, *ended])
+                self._replace(own, valid_to=post.valid_to)
+        self.unchanged += len(wanted) - len(fresh)
+        return ""
+
+    def _own(self, post: _Held) -> _Held | None:
+        posts = self._slots.get(post.slot, [])
+        return next((held for held in posts if held.staff_id == post.staff_id and held.overlaps(post)), None)
+
+    def _is_known(self, post: _Held) -> bool:
+        """Whether the same person holds it already; a row without an end says nothing about the end."""
+        own = self._own(post)
+        return own is not None and post.valid_to in (None, own.valid_to)
+
+    def _others(self, post: _Held) -> list[_Held]:
+        posts = self._slots.get(post.slot, []) if post.is_single else []
+        return [held for held in posts if held.staff_id != post.staff_id and held.overlaps(post)]
+
+    def _replace(self, held: _Held, *, valid_to: datetime | None) -> None:
+        posts = self._slots[held.slot]
+        posts[posts.index(held)] = replace(held, valid_to=valid_to)
 
 
 def _wanted(row: dict[Any, Any], staff_id: int | None, places: Sequence[Any], now: datetime) -> tuple[list[_Held], str]:
@@ -191,45 +243,17 @@ def _held(session: Session, places: Iterable[Any]) -> dict[_Slot, list[_Held]]:
     return held
 
 
-def _taken(wanted: Iterable[_Held], held: dict[_Slot, list[_Held]]) -> _Held | None:
-    """Somebody else who holds a post that only one may hold, at the same time."""
-    for post in wanted:
-        for other in held.get(post.slot, []) if post.is_single else []:
-            if other.staff_id != post.staff_id and other.overlaps(post):
-                return other
-    return None
-
-
 def _refused(code: str, row: dict[Any, Any]) -> Finding:
     params = {"staff": str(row["staff"]), "post": str(row["post"]), "place": str(row["place"])}
     return Finding(code, Severity.REJECTED, "assignments", key=params["staff"], params=params)
 
 
 def _write(session: Session, fresh: Sequence[_Held], ended: Sequence[_Held]) -> None:
-    if fresh:
-        session.execute(
-            text(
-                "INSERT INTO assignment (staff_id, post_id, is_single, grid_id, area_id, valid_during) VALUES"
-                " (:staff_id, :post_id, :is_single, :grid_id, :area_id, tstzrange(:valid_from, :valid_to, '[)'))"
-            ),
-            [
-                {
-                    "staff_id": post.staff_id,
-                    "post_id": post.post_id,
-                    "is_single": post.is_single,
-                    "grid_id": post.grid_id,
-                    "area_id": post.area_id,
-                    "valid_from": post.valid_from,
-                    "valid_to": post.valid_to,
-                }
-                for post in fresh
-            ],
-        )
+    # Ends first: the database refuses a successor before the post is free.
     for post in ended:
-        session.execute(
-            text("UPDATE assignment SET valid_during = tstzrange(lower(valid_during), :until, '[)') WHERE id = :id"),
-            {"until": post.valid_to, "id": post.id},
-        )
+        session.execute(text(_END), {"until": post.valid_to, "id": post.id})
+    if fresh:
+        session.execute(text(_BEGIN), [asdict(post) for post in fresh])
 
 
 def _paths(session: Session, posts: Iterable[_Held]) -> tuple[str, ...]:

@@ -239,13 +239,23 @@ def test_a_post_without_a_date_holds_from_the_import_on(ruled: Session) -> None:
     assert ruled.execute(text("SELECT lower(valid_during) FROM assignment")).scalar_one() == NOW
 
 
-def test_a_post_gets_an_end_and_then_another_holder(ruled: Session) -> None:
+def test_a_post_passes_to_a_successor_with_a_date_and_not_without_one(ruled: Session) -> None:
     store(ruled, posts({"valid_from": "2026-01-01"}))
-    taken = store(ruled, posts({"staff": "S2", "valid_from": "2026-03-01"}))
+    taken = store(ruled, posts({"staff": "S2"}))
     assert only(taken.findings, "import.post_taken").key == "S2"
+    both = posts({"valid_from": "2026-01-01"}, {"staff": "S2", "valid_from": "2026-04-01"})
+    assert store(ruled, both).counts["assignments"] == Counts(1, 1, 1)
+    assert store(ruled, both).counts["assignments"] == Counts(0, 0, 2)
+    held = ruled.execute(text("SELECT upper(valid_during) FROM assignment ORDER BY lower(valid_during)")).scalars()
+    assert list(held) == [datetime(2026, 3, 31, 16, tzinfo=UTC), None]
+
+
+def test_a_post_gets_an_end(ruled: Session) -> None:
+    store(ruled, posts({"valid_from": "2026-01-01"}))
     ended = store(ruled, posts({"valid_from": "2026-01-01", "valid_to": "2026-03-01"}))
     assert ended.counts["assignments"] == Counts(0, 1, 0)
-    assert store(ruled, posts({"staff": "S2", "valid_from": "2026-03-01"})).counts["assignments"] == Counts(1, 0, 0)
+    again = store(ruled, posts({"valid_from": "2026-01-01", "valid_to": "2026-03-01"}))
+    assert again.counts["assignments"] == Counts(0, 0, 1)
 
 
 @pytest.mark.parametrize(
