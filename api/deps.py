@@ -12,6 +12,7 @@ import orjson
 from fastapi import Depends, Query, Request
 from procrastinate import App as JobApp
 from pydantic import AfterValidator, BaseModel
+from pydantic_core import PydanticCustomError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.middleware.gzip import GZipMiddleware
@@ -62,6 +63,7 @@ class Problem(BaseModel):
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": words, "content": {MEDIA_TYPE: {}}}
     for status, words in (
+        (400, "The request cannot be read"),
         (401, "Nobody is signed in, or the session has ended"),
         (403, "The caller lacks the grant, or the request came from another site"),
         (404, "No such thing, or outside the caller's areas"),
@@ -154,7 +156,7 @@ def still_allowed(services: Services, token: str, action: Action) -> bool:
 
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise ValueError("a time needs its time zone, like 2026-03-01T08:00:00+08:00")
+        raise PydanticCustomError("aware", "a time needs its time zone, like 2026-03-01T08:00:00+08:00")
     return value
 
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from gis import errors as domain
 from gis.db import translate
-from gis.messages import LANGUAGES, text
+from gis.messages import LANGUAGES, catalogue, text
 
 log = logging.getLogger("wangge.api")
 
@@ -111,12 +111,21 @@ def _on_integrity(request: Request, error: Exception) -> Response:
 
 def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    language = language_of(request)
     wrong = [
-        {"where": ".".join(str(step) for step in one["loc"]), "what": one["msg"], "kind": one["type"]}
+        {"where": ".".join(str(step) for step in one["loc"]), "what": _what(one, language), "kind": one["type"]}
         for one in error.errors()[:20]
     ]
     params = {"errors": wrong, "where": wrong[0]["where"], "what": wrong[0]["what"], "count": len(error.errors())}
-    return problem(422, "http.invalid", params, language=language_of(request))
+    return problem(422, "http.invalid", params, language=language)
+
+
+def _what(one: Mapping[str, Any], language: str) -> str:
+    """What is wrong with a value, in the reader's language where we have words for it."""
+    code = f"invalid.{one['type']}"
+    if code in catalogue(language):
+        return text(code, one.get("ctx", {}), language=language)
+    return str(one["msg"])
 
 
 def _on_http(request: Request, error: Exception) -> Response:

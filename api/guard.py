@@ -87,6 +87,8 @@ class Guard:
     def _refusal(self, request: Request) -> tuple[int, str, dict[str, object]] | None:
         if request.method not in SAFE_METHODS and not _same_origin(request.headers):
             return 403, "http.foreign_origin", {}
+        if b"%00" in request.scope["query_string"] or "\0" in request.scope["path"]:
+            return 400, "http.bad_request", {}  # no text of ours holds a NUL, and PostgreSQL takes none
         length = request.headers.get("content-length", "0")
         if not length.isdigit():
             return 400, "http.bad_request", {}

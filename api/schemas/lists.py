@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic_core import PydanticCustomError
 
 
 class Input(BaseModel):
     """A body that somebody sends: words that are not known are refused, they are mostly mistyped."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        # PostgreSQL cannot keep it in a text.
+        if isinstance(value, str) and "\0" in value:
+            raise PydanticCustomError("no_nul", "must not contain a NUL character")
+        return value
 
 
 class Feature(BaseModel):

@@ -50,6 +50,9 @@ CASES = [
     ("viewer", "GET", "/tiles/grids/3/8/1.mvt", None, 422, "tile.out_of_range"),
     ("viewer", "GET", "/tiles/grids/-1/0/0.mvt", None, 422, "tile.out_of_range"),
     ("viewer", "GET", "/tiles/roads/3/1/1.mvt?plan=1", None, 422, "tile.no_draft"),
+    ("viewer", "GET", "/api/v1/areas?q=%00", None, 400, "http.bad_request"),
+    ("viewer", "GET", "/api/v1/areas/%00", None, 400, "http.bad_request"),
+    ("viewer", "POST", "/api/v1/geotag", {"address": "a\0b"}, 422, "http.invalid"),
     ("viewer", "POST", "/api/v1/geotag", {}, 422, "geotag.empty"),
     ("viewer", "POST", "/api/v1/geotag", {"lon": 1, "lat": 1, "crs": "mars"}, 422, "crs.unknown"),
     ("viewer", "POST", "/api/v1/geotag", {"lon": "x", "lat": 1}, 422, "http.invalid"),
@@ -86,6 +89,14 @@ def test_not_a_number_in_a_body_is_refused(shared: Any) -> None:
     headers = {"Content-Type": "application/json"}
     body = '{"lon": NaN, "lat": 39.8, "category": "0201", "title": "x", "request_id": "12345678"}'
     check(shared.as_("officer").post("/api/v1/incidents", content=body, headers=headers), 422, "http.invalid")
+
+
+def test_what_is_wrong_with_a_value_is_said_in_the_readers_language(shared: Any) -> None:
+    said = [
+        shared.as_("viewer").get(f"/api/v1/areas?limit=0&lang={language}").json()["detail"] for language in ("zh", "en")
+    ]
+    assert said[0] == "有 1 处填写不正确，第一处在 query.limit：不能小于1。请改正后重试。"
+    assert said[1] == "1 value(s) are wrong, the first at query.limit: must not be less than 1. Correct and try again."
 
 
 def test_what_was_sent_is_not_repeated(shared: Any) -> None:
