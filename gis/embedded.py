@@ -566,8 +566,13 @@ def _running(cluster: _Cluster) -> bool:
     """Whether the server runs; one that is still recovering is waited for."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while _postmaster(cluster) is not None and time.monotonic() < deadline:
-        if _answers(_url(cluster.home, SUPERUSER, "postgres")):
-            return True
+        try:
+            with _connection(_url(cluster.home, SUPERUSER, "postgres")):
+                return True
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                path = str(cluster.home / "pgpass")
+                raise Unavailable("embedded.password_lost", path=path, data=str(cluster.data)) from error
         time.sleep(0.1)
     return False
 

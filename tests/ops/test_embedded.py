@@ -118,6 +118,16 @@ def test_a_lost_password_file_is_named_with_the_remedy(own_home: Path) -> None:
     assert caught.value.code == "embedded.password_lost"
 
 
+def test_a_wrong_password_file_is_named_at_once(own_home: Path) -> None:
+    embedded.ensure(own_home, durable=False)
+    kept = (own_home / "pgpass").read_text()
+    (own_home / "pgpass").write_text("*:*:*:postgres:wrong\n*:*:*:wangge:wrong\n")
+    with pytest.raises(Unavailable) as caught:
+        embedded.ensure(own_home, durable=False)
+    (own_home / "pgpass").write_text(kept)
+    assert caught.value.code == "embedded.password_lost"
+
+
 def test_missing_programs_are_named_with_the_command_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_installed", list)
     with tempfile.TemporaryDirectory() as folder:
