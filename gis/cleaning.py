@@ -174,36 +174,44 @@ def _give_away(
     faces: Geometries, owner: NDArray[np.int64], open_faces: NDArray[np.int64], claimed: dict[int, list[int]]
 ) -> None:
     """Settle disputed and unclaimed faces: to the neighbour (among the claimants) with the longest common border."""
-    if not len(open_faces):
-        return
+    waiting = {int(f) for f in open_faces}
+    beside = _beside(faces, waiting)
+    while waiting:
+        settled = {f: c for f in sorted(waiting) if (c := _leans_on(beside[f], owner, claimed.get(f))) is not None}
+        if not settled:  # nobody's ground around them: to the first claimant
+            settled = {f: min(claimed[f]) for f in sorted(waiting) if f in claimed}
+        if not settled:
+            return
+        for f, c in settled.items():
+            owner[f] = c
+        waiting -= set(settled)
+
+
+def _beside(faces: Geometries, wanted: set[int]) -> dict[int, list[tuple[int, float]]]:
+    """The neighbours of some faces, with the length of each common piece of border."""
+    beside: dict[int, list[tuple[int, float]]] = {f: [] for f in wanted}
+    if not wanted:
+        return beside
     pieces = segments_of(faces)
     length = np.hypot(*(pieces.end - pieces.start).T)
-    waiting = {int(f) for f in open_faces}
-    beside: dict[int, list[tuple[int, float]]] = {f: [] for f in waiting}
     for (a, b), metres in zip(pieces.face.tolist(), length.tolist(), strict=True):
         if a in beside and b >= 0:
             beside[a].append((b, metres))
         if b in beside:
             beside[b].append((a, metres))
-    while waiting:
-        settled: dict[int, int] = {}
-        for f in sorted(waiting):
-            lean: dict[int, float] = {}
-            for other, metres in beside[f]:
-                c = int(owner[other])
-                if c >= 0 and c in claimed.get(f, [c]):
-                    lean[c] = lean.get(c, 0.0) + metres
-            if lean:
-                settled[f] = max(lean, key=lambda c: (lean[c], -c))
-        if not settled:
-            for f in sorted(waiting):
-                if f in claimed:
-                    settled[f] = min(claimed[f])
-            if not settled:
-                return
-        for f, c in settled.items():
-            owner[f] = c
-        waiting -= set(settled)
+    return beside
+
+
+def _leans_on(
+    neighbours: list[tuple[int, float]], owner: NDArray[np.int64], claimants: list[int] | None
+) -> int | None:
+    """The owner (one of the claimants, if there are any) with the longest border; ``None`` if none is settled."""
+    lean: dict[int, float] = {}
+    for other, metres in neighbours:
+        c = int(owner[other])
+        if c >= 0 and (claimants is None or c in claimants):
+            lean[c] = lean.get(c, 0.0) + metres
+    return max(lean, key=lambda c: (lean[c], -c)) if lean else None
 
 
 def _tell_communities(
@@ -327,7 +335,7 @@ def _shares(
     """For each inner polygon the outer ones it lies in with their share of it; the best of them (-1) and its share."""
     at, where = shapely.STRtree(outer_m).query(inner_m, predicate="intersects")
     share = np.ones(len(at))
-    several = np.flatnonzero(~shapely.contains_properly(outer_m[where], inner_m[at])) if len(at) else []
+    several = np.flatnonzero(~shapely.contains_properly(outer_m[where], inner_m[at]))
     if len(several):
         common = shapely.area(shapely.intersection(inner_m[at[several]], outer_m[where[several]]))
         share[several] = common / np.maximum(shapely.area(inner_m[at[several]]), 1e-9)

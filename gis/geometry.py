@@ -7,7 +7,9 @@ open a gap between neighbours. Metres are measured after projecting the lattice 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -77,7 +79,7 @@ class Lattice:
         return _each(geometries, convert)
 
 
-def _each(geometries: Geometries, convert: object) -> Geometries:
+def _each(geometries: Geometries, convert: Callable[[FloatArray], FloatArray]) -> Geometries:
     return np.asarray(shapely.transform(np.asarray(geometries, dtype=object), convert), dtype=object)
 
 
@@ -238,9 +240,14 @@ def as_polygons(geometries: Geometries) -> Geometries:
     return result
 
 
+def sums(label: IntArray, values: NDArray[Any], count: int = 0) -> FloatArray:
+    """Add values up by label; shape (count,) or as long as the labels go, 0.0 where a label has none."""
+    return np.bincount(label, values, count).astype(np.float64)
+
+
 def compactness(area_m2: FloatArray, perimeter_m: FloatArray) -> FloatArray:
     """Measure how near each cell is to a disc: 4πA/P², in (0, 1] (Polsby & Popper 1991)."""
-    return 4 * np.pi * area_m2 / np.maximum(perimeter_m, 1e-9) ** 2
+    return np.asarray(4 * np.pi * area_m2 / np.maximum(perimeter_m, 1e-9) ** 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, str] = {
     "serve": "scripts.serve:command",
     "worker": "scripts.worker:command",
     "backup": "scripts.backup:backup",
+    "bench": "scripts.bench:command",
     "restore": "scripts.backup:restore",
 }
 """Subcommand → where its click command is."""

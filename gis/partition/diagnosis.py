@@ -17,8 +17,8 @@ from gis.partition.problem import Problem
 
 def counts_that_fit(total: float, limits: Limits) -> range:
     """Numbers of cells for which the households divide within the band; empty where none does."""
-    most = int(total // limits.low) if limits.low > 0 else max(int(total), 1)
-    return range(max(int(np.ceil(total / limits.high - 1e-9)), 1), most + 1)
+    most = int(total // limits.least) if limits.least > 0 else max(int(total), 1)
+    return range(max(int(np.ceil(total / limits.most - 1e-9)), 1), most + 1)
 
 
 def diagnose(problem: Problem, limits: Limits, *, layer: str, key: str) -> list[Finding]:
@@ -30,14 +30,14 @@ def diagnose(problem: Problem, limits: Limits, *, layer: str, key: str) -> list[
         Name of the tier, and code of the community or cell that is cut.
     """
     total = problem.total
-    band = {"low": round(limits.low), "high": round(limits.high)}
+    band = {"low": round(limits.least), "high": round(limits.most)}
     if total == 0:
         return [Finding("partition.no_households", Severity.NOTE, layer, key=key)]
     found = []
-    if total < limits.low:
+    if total < limits.least:
         found.append(_note("partition.below_minimum", layer, key, households=round(total), **band))
     elif not counts_that_fit(total, limits):
-        below = max(int(total // limits.high), 1)
+        below = max(int(total // limits.most), 1)
         each = [round(total / below), round(total / (below + 1))]
         found.append(
             _note("partition.no_count_fits", layer, key, households=round(total), **band,
@@ -56,21 +56,21 @@ def _cut_off(problem: Problem, limits: Limits, *, layer: str, key: str) -> Itera
     size = np.bincount(piece, problem.households)
     a, b, joined = problem.links
     borders = int(joined.sum())
-    for number in np.flatnonzero((size > 0) & (size < limits.low)):
+    for number in np.flatnonzero((size > 0) & (size < limits.least)):
         inside = piece == number
         across = np.flatnonzero(inside[a] != inside[b])
         metres = float(np.hypot(*(problem.middle_m[a[across]] - problem.middle_m[b[across]]).T).min(initial=np.inf))
         code = "partition.cut_off" if (across < borders).any() else "partition.island"
-        yield _note(code, layer, key, households=round(float(size[number])), low=round(limits.low),
+        yield _note(code, layer, key, households=round(float(size[number])), low=round(limits.least),
                     distance_m=round(metres) if np.isfinite(metres) else None)  # fmt: skip
 
 
 def _fits_nothing(households: FloatArray, limits: Limits, *, layer: str, key: str) -> Iterable[Finding]:
     """Nodes under the band that reach it with no choice of other nodes, wherever those lie."""
     whole = np.rint(households).astype(int)
-    if whole.sum() < limits.low:
+    if whole.sum() < limits.least:
         return
-    low, high = int(np.ceil(limits.low)), int(limits.high)
+    low, high = int(np.ceil(limits.least)), int(limits.most)
     mask = (1 << (high + 1)) - 1
     values, times = np.unique(whole[whole > 0], return_counts=True)
     for value in values:
@@ -97,8 +97,8 @@ def explain(households: float, nodes: FloatArray, total: float, limits: Limits) 
     """
     if total == 0 or households == 0:
         return "none_lives"
-    if total < limits.low or not counts_that_fit(total, limits):
+    if total < limits.least or not counts_that_fit(total, limits):
         return "total"
-    if households > limits.high and (nodes > 0).sum() == 1:
+    if households > limits.most and (nodes > 0).sum() == 1:
         return "one_node"
     return "not_proven"

@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Voronoi, cKDTree
 
-from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, Weave, segments_of, touches_outline
+from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, Weave, segments_of, sums, touches_outline
 
 BoolArray = NDArray[np.bool_]
 
@@ -349,17 +349,17 @@ def _ground(
     side = np.where(segments.face >= 0, label[segments.face], -1)
     atoms = len(whose)
     outer = side[:, 0] != side[:, 1]
-    perimeter = np.bincount(side[outer & (side[:, 0] >= 0), 0], length[outer & (side[:, 0] >= 0)], atoms)
-    perimeter += np.bincount(side[outer & (side[:, 1] >= 0), 1], length[outer & (side[:, 1] >= 0)], atoms)
-    area = np.bincount(label, shapely.area(faces_m), atoms)
+    perimeter = sums(side[outer & (side[:, 0] >= 0), 0], length[outer & (side[:, 0] >= 0)], atoms)
+    perimeter += sums(side[outer & (side[:, 1] >= 0), 1], length[outer & (side[:, 1] >= 0)], atoms)
+    area = sums(label, shapely.area(faces_m), atoms)
     centre = shapely.get_coordinates(shapely.centroid(faces_m)) * shapely.area(faces_m)[:, None]
-    middle = np.column_stack([np.bincount(label, centre[:, i], atoms) for i in (0, 1)]) / area[:, None]
+    middle = np.column_stack([sums(label, centre[:, i], atoms) for i in (0, 1)]) / area[:, None]
     inner = outer & (side >= 0).all(axis=1)
     a, b = side[inner].min(axis=1), side[inner].max(axis=1)
     pair, where = np.unique(a * atoms + b, return_inverse=True)
 
     def summed(values: FloatArray) -> FloatArray:
-        return np.bincount(where, values[inner], len(pair))
+        return sums(where, values[inner], len(pair))
 
     walk = summed(length * crossable) >= NECK_M
     on_barrier = summed(length * (strength > NO_BARRIER))
@@ -406,7 +406,7 @@ def _labels(
     i, j, metres = shared.row, shared.col, shared.data
     held = (name[i] == name[j]) & (metres >= NECK_M)
     _, piece = connected_components(coo_array((np.ones(held.sum()), (i[held], j[held])), shape=(count, count)))
-    area = np.bincount(piece, shapely.area(faces_m))
+    area = sums(piece, shapely.area(faces_m))
     owner = np.full(piece.max() + 1, -1, dtype=np.int64)
     owner[piece] = building
     stray = _strays(piece, name, area, owner, faces_m)
@@ -422,7 +422,7 @@ def _strays(piece: IntArray, name: IntArray, area: FloatArray, owner: IntArray, 
     first[1:] = named[order][1:] != named[order][:-1]
     stray = np.ones(len(area), dtype=bool)
     stray[order[first]] = False
-    around = np.bincount(piece, shapely.length(faces_m))
+    around = sums(piece, shapely.length(faces_m))
     thin = (area < SLIVER_AREA_M2) | (2 * area / np.maximum(around, 1e-9) < SLIVER_WIDTH_M / 2)
     stray |= (owner < 0) & thin
     if stray.all():
@@ -435,7 +435,7 @@ def _join_strays(
 ) -> IntArray:
     """Give each stray piece to the neighbour with most shared metres, same building first; then number anew."""
     pieces = len(stray)
-    key = {}
+    key: dict[tuple[int, int], float] = {}
     for a, b, m in zip(piece[shared.row], piece[shared.col], shared.data, strict=True):
         if a != b and stray[a]:
             key[(a, b)] = key.get((a, b), 0.0) + m
@@ -467,7 +467,7 @@ def _largest_face(label: IntArray, area: FloatArray, building: IntArray, unit: I
     """For each atom the face that names it: of the building (and unit) with most of its area."""
     name = building * (int(unit.max()) + 1) + unit if len(unit) else building
     key, where = np.unique(np.column_stack([label, name]), axis=0, return_inverse=True)
-    total = np.bincount(where.ravel(), area)
+    total = sums(where.ravel(), area)
     biggest = np.argsort(area, kind="stable")
     face_of_key = np.zeros(len(key), dtype=np.int64)
     face_of_key[where.ravel()[biggest]] = biggest

@@ -10,19 +10,26 @@ to function took longer than the work, both at run time and for the compiler.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def compiled(function: Callable[..., Any]) -> Any:
+
+def compiled(function: Function) -> Function:
     """Compile, and keep the result beside the code, in the user's cache, or (where neither can be written) nowhere."""
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Words = NDArray[np.uint64]
 
 
 class Graph(NamedTuple):
@@ -81,9 +88,10 @@ LABEL, NEXT, BACK, MARK, QUEUE, LIVED = 0, 1, 2, 3, 4, 5
 HEAD, COUNT, WALLED, TALLS = 0, 1, 2, 3
 COST, SIZE, OUTER = 0, 1, 2
 # Rows of the tree's scratch.
-PARENT, ORDER, BRANCH, FOLLOW, TO, CHAIN, END_A, END_B, UNION, TALL_BELOW, SIDE, NODES, PLACE, OLD, PICKS, MOVED, BUCKET = (
-    range(17)
-)  # fmt: skip
+(
+    PARENT, ORDER, BRANCH, FOLLOW, TO, CHAIN, END_A, END_B, UNION, TALL_BELOW,
+    SIDE, NODES, PLACE, OLD, PICKS, MOVED, BUCKET,
+) = range(17)  # fmt: skip
 BUCKETS = 48
 MOST_PICKS = 3
 # The most that other terms can plausibly win back when households get worse: moves beyond it are not measured.
@@ -91,7 +99,7 @@ WINNABLE = 800.0
 
 
 @compiled
-def draw(random):
+def draw(random: Words) -> float:
     """A number in [0, 1), by xorshift64*."""
     x = random[0]
     x ^= x >> np.uint64(12)
@@ -102,13 +110,13 @@ def draw(random):
 
 
 @compiled
-def below(random, n):
+def below(random: Words, n: int) -> int:
     """A whole number in 0 … n - 1."""
     return min(int(draw(random) * n), n - 1)
 
 
 @compiled
-def one_cell(households, t):
+def one_cell(households: float, t: Terms) -> float:
     """Cost of the households of one cell."""
     off = (households - t.target) / t.half_width
     cost = t.balance * off * off
@@ -120,7 +128,7 @@ def one_cell(households, t):
 
 
 @compiled
-def size_cost(households, is_tall, t):
+def size_cost(households: float, is_tall: bool, t: Terms) -> float:
     """Cost of a cell's households; of a stack, the least over its number of floor bands."""
     best = one_cell(households, t)
     if is_tall and households > t.high:
@@ -131,7 +139,7 @@ def size_cost(households, is_tall, t):
 
 
 @compiled
-def potential(households, is_tall, t):
+def potential(households: float, is_tall: bool, t: Terms) -> float:
     """Least cost of households that may still be split any way: tells the start where to cut."""
     best = size_cost(households, is_tall, t)
     least = max(int(households / t.high) - 1, 1)
@@ -141,7 +149,7 @@ def potential(households, is_tall, t):
 
 
 @compiled
-def move(first, kind, edge, node, cell, touches, v, d):
+def move(first: Ints, kind: Ints, edge: Ints, node: Ints, cell: Ints, touches: Ints, v: int, d: int) -> None:
     """Put node v into cell d, and keep members, counts and borders true."""
     old = node[v, LABEL]
     for e in range(first[v], first[v + 1]):
@@ -173,7 +181,7 @@ def move(first, kind, edge, node, cell, touches, v, d):
 
 
 @compiled
-def measure(g, node, cell, value, group_mark, tick, d, t):
+def measure(g: Graph, node: Ints, cell: Ints, value: Floats, group_mark: Ints, tick: Ints, d: int, t: Terms) -> float:
     """Cost of cell d but for enclaves; keeps its households and its length of outer border."""
     if cell[d, COUNT] == 0:
         value[d, SIZE] = 0.0
@@ -232,7 +240,7 @@ def measure(g, node, cell, value, group_mark, tick, d, t):
 
 
 @compiled
-def is_enclave(cell, value, touches, d):
+def is_enclave(cell: Ints, value: Floats, touches: Ints, d: int) -> bool:
     """Whether all of a cell's border is with one other cell."""
     if cell[d, COUNT] == 0 or value[d, OUTER] >= 1.0:
         return False
@@ -246,7 +254,18 @@ def is_enclave(cell, value, touches, d):
 
 
 @compiled
-def settle(g, node, cell, value, touches, group_mark, tick, a, b, t):
+def settle(
+    g: Graph,
+    node: Ints,
+    cell: Ints,
+    value: Floats,
+    touches: Ints,
+    group_mark: Ints,
+    tick: Ints,
+    a: int,
+    b: int,
+    t: Terms,
+) -> float:
     """Bring the costs of two changed cells up to date; the change of the whole cost."""
     change = 0.0
     for i in range(2):
@@ -258,7 +277,7 @@ def settle(g, node, cell, value, touches, group_mark, tick, a, b, t):
         change += value[d, COST]
     if t.enclave > 0.0:
         for c in range(len(cell)):
-            if c == a or c == b or touches[a, c] > 0 or touches[b, c] > 0 or cell[c, WALLED] == 1:
+            if c in (a, b) or touches[a, c] > 0 or touches[b, c] > 0 or cell[c, WALLED] == 1:
                 now = 1 if is_enclave(cell, value, touches, c) else 0
                 if now != cell[c, WALLED]:
                     change += t.enclave if now == 1 else -t.enclave
@@ -267,7 +286,7 @@ def settle(g, node, cell, value, touches, group_mark, tick, a, b, t):
 
 
 @compiled
-def reaches(first, edge, node, tick, root, d, without, wanted):
+def reaches(first: Ints, edge: Ints, node: Ints, tick: Ints, root: int, d: int, without: int, wanted: int) -> int:
     """How many members of cell d are found from a root, leaving out nodes marked ``without``; stops at ``wanted``."""
     tick[0] += 1
     now = tick[0]
@@ -288,7 +307,9 @@ def reaches(first, edge, node, tick, root, d, without, wanted):
 
 
 @compiled
-def stays_whole(first, edge, node, cell, tick, d, without, n_without):
+def stays_whole(
+    first: Ints, edge: Ints, node: Ints, cell: Ints, tick: Ints, d: int, without: int, n_without: int
+) -> bool:
     """Whether cell d is in one piece without the marked nodes (also when nothing is left)."""
     left = cell[d, COUNT] - n_without
     if left < 2:
@@ -296,11 +317,11 @@ def stays_whole(first, edge, node, cell, tick, d, without, n_without):
     root = cell[d, HEAD]
     while node[root, MARK] == without:
         root = node[root, NEXT]
-    return reaches(first, edge, node, tick, root, d, without, left) == left
+    return bool(reaches(first, edge, node, tick, root, d, without, left) == left)
 
 
 @compiled
-def find(work, v):
+def find(work: Ints, v: int) -> int:
     while work[UNION, v] != v:
         work[UNION, v] = work[UNION, work[UNION, v]]
         v = work[UNION, v]
@@ -308,7 +329,7 @@ def find(work, v):
 
 
 @compiled
-def random_tree(first, edge, work, random, n):
+def random_tree(first: Ints, edge: Ints, work: Ints, random: Words, n: int) -> int:
     """Random spanning tree of the gathered nodes, those edges first that should not be cut.
 
     Fills parents and an order from the root; gives the number of nodes reached (n when they are in one piece).
@@ -367,7 +388,7 @@ def random_tree(first, edge, work, random, n):
 
 
 @compiled
-def gather(node, cell, work, d, n):
+def gather(node: Ints, cell: Ints, work: Ints, d: int, n: int) -> int:
     """Append the members of a cell to the gathered nodes."""
     v = cell[d, HEAD]
     while v >= 0:
@@ -380,7 +401,17 @@ def gather(node, cell, work, d, n):
 
 
 @compiled
-def best_cuts(place, kind, work, number, random, n, t, looking_ahead, most):
+def best_cuts(
+    place: Floats,
+    kind: Ints,
+    work: Ints,
+    number: Floats,
+    random: Words,
+    n: int,
+    t: Terms,
+    looking_ahead: bool,
+    most: int,
+) -> int:
     """The tree edges whose two sides cost least by their households alone, best first; how many.
 
     ``number`` rows: households below each node, worth of each pick.
@@ -426,7 +457,7 @@ def best_cuts(place, kind, work, number, random, n, t, looking_ahead, most):
 
 
 @compiled
-def mark_side(work, n, pick, b):
+def mark_side(work: Ints, n: int, pick: int, b: int) -> None:
     """Mark with 1 the nodes below a tree edge, or those above where that side is mostly of cell b already."""
     for i in range(n):
         work[SIDE, i] = 0
@@ -443,7 +474,22 @@ def mark_side(work, n, pick, b):
 
 
 @compiled
-def recombine(g, node, cell, value, touches, group_mark, tick, random, work, number, a, b, t, limit):
+def recombine(
+    g: Graph,
+    node: Ints,
+    cell: Ints,
+    value: Floats,
+    touches: Ints,
+    group_mark: Ints,
+    tick: Ints,
+    random: Words,
+    work: Ints,
+    number: Floats,
+    a: int,
+    b: int,
+    t: Terms,
+    limit: float,
+) -> float:
     """Merge cells a and b (b may be empty) and cut anew by a random tree, if that costs no more than the limit."""
     n = gather(node, cell, work, b, gather(node, cell, work, a, 0))
     reached = random_tree(g.first, g.edge, work, random, n)
@@ -491,7 +537,21 @@ def recombine(g, node, cell, value, touches, group_mark, tick, random, work, num
 
 
 @compiled
-def transfer(g, node, cell, value, touches, group_mark, tick, work, n, a, b, t, limit):
+def transfer(
+    g: Graph,
+    node: Ints,
+    cell: Ints,
+    value: Floats,
+    touches: Ints,
+    group_mark: Ints,
+    tick: Ints,
+    work: Ints,
+    n: int,
+    a: int,
+    b: int,
+    t: Terms,
+    limit: float,
+) -> float:
     """Move the n nodes in the row MOVED from cell a to cell b if that costs no more than the limit; the change."""
     households = 0.0
     talls = 0
@@ -527,7 +587,7 @@ def transfer(g, node, cell, value, touches, group_mark, tick, work, n, a, b, t, 
 
 
 @compiled
-def free_cell(cell):
+def free_cell(cell: Ints) -> int:
     """A cell without members; -1 if there is none."""
     for d in range(len(cell)):
         if cell[d, COUNT] == 0:
@@ -536,7 +596,7 @@ def free_cell(cell):
 
 
 @compiled
-def start(g, node, cell, touches, random, work, number, t):
+def start(g: Graph, node: Ints, cell: Ints, touches: Ints, random: Words, work: Ints, number: Floats, t: Terms) -> None:
     """Split what is too large, again and again, by the best of a few random trees."""
     for d in range(len(cell)):
         while cell[d, COUNT] > 1:
@@ -566,7 +626,7 @@ def start(g, node, cell, touches, random, work, number, t):
 
 
 @compiled
-def border(first, edge, node, random, v):
+def border(first: Ints, edge: Ints, node: Ints, random: Words, v: int) -> int:
     """A joining border of node v with another cell, by chance; -1 if it has none."""
     degree = first[v + 1] - first[v]
     if degree == 0:
@@ -575,12 +635,12 @@ def border(first, edge, node, random, v):
     for i in range(degree):
         e = first[v] + (skip + i) % degree
         if edge[e, JOINS] == 1 and node[edge[e, OTHER], LABEL] != node[v, LABEL]:
-            return e
+            return int(e)
     return -1
 
 
 @compiled
-def members(kind, node, cell, work, d, group):
+def members(kind: Ints, node: Ints, cell: Ints, work: Ints, d: int, group: int) -> int:
     """List in the row MOVED the members of a cell (of one group, unless that is -1); how many."""
     n = 0
     u = cell[d, HEAD]
@@ -593,7 +653,20 @@ def members(kind, node, cell, work, d, group):
 
 
 @compiled
-def one_step(g, node, cell, value, touches, group_mark, tick, random, work, number, t, heat):
+def one_step(
+    g: Graph,
+    node: Ints,
+    cell: Ints,
+    value: Floats,
+    touches: Ints,
+    group_mark: Ints,
+    tick: Ints,
+    random: Words,
+    work: Ints,
+    number: Floats,
+    t: Terms,
+    heat: float,
+) -> float:
     """One random step: split, merge, merge and split, or move one node or one group; the change of the cost."""
     v = below(random, len(node))
     a = node[v, LABEL]
@@ -622,7 +695,7 @@ def one_step(g, node, cell, value, touches, group_mark, tick, random, work, numb
 
 
 @compiled
-def set_up(g, label, node, cell, touches):
+def set_up(g: Graph, label: Ints, node: Ints, cell: Ints, touches: Ints) -> None:
     """Lists, counts and borders of a labelling."""
     for v in range(len(node)):
         d = label[v]
@@ -641,7 +714,18 @@ def set_up(g, label, node, cell, touches):
 
 
 @compiled
-def anneal(g, label, cells, t, steps, hot, cold, seed, from_start, best_label):
+def anneal(
+    g: Graph,
+    label: Ints,
+    cells: int,
+    t: Terms,
+    steps: int,
+    hot: float,
+    cold: float,
+    seed: int,
+    from_start: bool,
+    best_label: Ints,
+) -> float:
     """Search from a labelling; writes the best labels found and gives their cost.
 
     Parameters

@@ -59,15 +59,19 @@ class Limits:
     Attributes
     ----------
     low, high : float
-        Households between which a cell passes: the band widened by its tolerance.
+        The band that the search aims at: the tier's own, or, where that is a single number, the widened one.
     target, half_width : float
         Households; middle and half width of the band itself.
+    least, most : float
+        Households between which a cell passes: the band widened by its tolerance.
     """
 
     low: float
     high: float
     target: float
     half_width: float
+    least: float
+    most: float
 
     @classmethod
     def of(cls, tier: Tier) -> Limits | None:
@@ -78,13 +82,14 @@ class Limits:
         low = low if low is not None else 0
         high = high if high is not None else max(2 * low, 1)
         target = tier.target if tier.target is not None else (low + high) / 2
-        passes_low, passes_high = low * (1 - tier.tolerance_ratio), high * (1 + tier.tolerance_ratio)
-        half = (high - low) / 2 or (passes_high - passes_low) / 2 or max(target / 4, 1.0)
-        return cls(passes_low, max(passes_high, 1.0), float(target), float(half))
+        least, most = low * (1 - tier.tolerance_ratio), max(high * (1 + tier.tolerance_ratio), 1.0)
+        half = (high - low) / 2 or (most - least) / 2 or max(target / 4, 1.0)
+        aim = (float(low), float(high)) if high > low else (least, most)
+        return cls(*aim, float(target), float(half), least, most)
 
     def holds(self, households: float) -> bool:
         """Whether a cell of so many households passes."""
-        return self.low - 1e-9 <= households <= self.high + 1e-9
+        return self.least - 1e-9 <= households <= self.most + 1e-9
 
 
 def terms_for(tier: Tier, weights: Mapping[str, float], limits: Limits) -> Terms:

@@ -133,7 +133,7 @@ def _sizes(cells: gpd.GeoDataFrame, limits: Limits | None, tier: Any) -> dict[st
     size = cells["households"].to_numpy(dtype=float)
     low = 0 if tier.households_min is None else tier.households_min
     high = np.inf if tier.households_max is None else tier.households_max
-    passing = ((size >= limits.low) & (size <= limits.high)).mean() if limits else None
+    passing = ((size >= limits.least) & (size <= limits.most)).mean() if limits else None
     return {
         "cells": len(size),
         "in_band_ratio": round(float(((size >= low) & (size <= high)).mean()), 4) if limits else None,

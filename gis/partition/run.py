@@ -16,7 +16,7 @@ import shapely
 
 from gis import crs
 from gis.findings import Finding, Severity
-from gis.geometry import FloatArray, Geometries, IntArray, dissolve
+from gis.geometry import FloatArray, Geometries, IntArray, dissolve, sums
 from gis.partition.diagnosis import diagnose, explain
 from gis.partition.ground import BARRIER_CLASS, Ground, Plot, survey
 from gis.partition.objectives import Limits, terms_for
@@ -143,7 +143,7 @@ def _settle(job: Job) -> _Site:
     parts = plan_parts(
         job.buildings,
         to_metric,
-        grid=min(whole, key=lambda limits: limits.high) if whole else None,
+        grid=min(whole, key=lambda limits: limits.most) if whole else None,
         micro=small[-1] if small else None,
         keep_whole=job.rules.keep_buildings_whole,
     )
@@ -159,7 +159,7 @@ def _settle(job: Job) -> _Site:
         else np.empty(0, dtype=np.int64)
     )
     atom = _atoms_of(job, ground, building, unit)
-    atom_households = np.bincount(atom, households, len(ground.building)).astype(float)
+    atom_households = sums(atom, households, len(ground.building))
     return _Site(job, parts, ground, building, unit, atom, households, atom_households)
 
 
@@ -192,7 +192,7 @@ def _opened(site: _Site) -> list[Finding]:
     """Buildings over the maximum of the grid: cut by staircases, or kept whole because the rules say so."""
     parts, found = site.parts, []
     limits = [Limits.of(t) for t in site.job.rules.grid_tiers if t.kind == "grid" and t.cell_of == "band"]
-    high = min((limit.high for limit in limits if limit), default=np.inf)
+    high = min((limit.most for limit in limits if limit), default=np.inf)
     for b in np.flatnonzero(parts.households > high):
         params = {"households": int(parts.households[b]), "high": round(high), "units": int(parts.units[b])}
         if parts.is_cut[b]:
@@ -236,9 +236,9 @@ def _nodes(site: _Site, parent: Cell, tier: Tier, limits: Limits) -> IntArray:
     owner = site.ground.building[parent.atoms]
     alone = np.full(len(parent.atoms), True)
     if tier.kind == "grid":
-        here = np.bincount(owner[owner >= 0], site.atom_households[parent.atoms][owner >= 0], owner.max(initial=0) + 1)
+        here = sums(owner[owner >= 0], site.atom_households[parent.atoms][owner >= 0], owner.max(initial=0) + 1)
         opened = site.parts.is_cut[owner] if len(site.parts.is_cut) else np.zeros(len(owner), dtype=bool)
-        alone = (owner < 0) | (opened & (here[owner] > limits.high))
+        alone = (owner < 0) | (opened & (here[owner] > limits.most))
     name = np.where(alone, -1 - np.arange(len(owner)), owner)
     return np.unique(name, return_inverse=True)[1].astype(np.int64)
 
@@ -252,22 +252,22 @@ def _problem(site: _Site, parent: Cell, node_of: IntArray, tier: Tier, limits: L
     a, b = at[ground.a[inner]], at[ground.b[inner]]
     length, cost, walkable = ground.length_m[inner], ground.cut_cost_m[inner], ground.walkable[inner]
     within = a == b
-    perimeter = np.bincount(node_of, ground.perimeter_m[atoms], nodes)
-    perimeter -= 2 * np.bincount(a[within], length[within], nodes)
+    perimeter = sums(node_of, ground.perimeter_m[atoms], nodes)
+    perimeter -= 2 * sums(a[within], length[within], nodes)
     low, high = np.minimum(a, b)[~within], np.maximum(a, b)[~within]
     pair, where = np.unique(low * nodes + high, return_inverse=True)
-    area = np.bincount(node_of, ground.area_m2[atoms], nodes)
+    area = sums(node_of, ground.area_m2[atoms], nodes)
     middle = np.column_stack(
-        [np.bincount(node_of, ground.middle_m[atoms, i] * ground.area_m2[atoms], nodes) / area for i in (0, 1)]
+        [sums(node_of, ground.middle_m[atoms, i] * ground.area_m2[atoms], nodes) / area for i in (0, 1)]
     )
-    households = np.bincount(node_of, site.atom_households[atoms], nodes)
+    households = sums(node_of, site.atom_households[atoms], nodes)
     group = np.full(nodes, -1, dtype=np.int64)
     group[node_of] = _groups(site, atoms, tier)
     tall = (households > limits.high) & (tier.kind == "micro_grid")
     return Problem(
         households, area, perimeter, middle, group, tall, pair // nodes, pair % nodes,
-        np.bincount(where, length[~within], len(pair)), np.bincount(where, cost[~within], len(pair)),
-        np.bincount(where, walkable[~within], len(pair)) > 0,
+        sums(where, length[~within], len(pair)), sums(where, cost[~within], len(pair)),
+        sums(where, walkable[~within], len(pair)) > 0,
         terms_for(tier, site.job.rules.weights, limits),
     )  # fmt: skip
 
@@ -288,7 +288,7 @@ def _stacked(site: _Site, group: _Group, limits: Limits) -> _Group:
     """Cut a group that holds a tower into floor bands."""
     inside = np.isin(site.atom, group.atoms) & (site.households > 0)
     total = int(site.households[inside].sum())
-    if total <= limits.high or site.atom_households[group.atoms].max() <= limits.high:
+    if total <= limits.most or site.atom_households[group.atoms].max() <= limits.high:
         return group
     floors = site.parts.floors[site.building]
     profile = np.zeros(int(floors[inside].max()), dtype=np.int64)
@@ -454,12 +454,12 @@ def _out_of_band(site: _Site, parent: Cell, cells: list[Cell], tier: Tier) -> li
     for cell in cells:
         if limits.holds(cell.households):
             continue
-        nodes = site.atom_households[cell.atoms]
+        nodes: FloatArray = site.atom_households[cell.atoms]
         if tier.kind == "grid":
             owner = site.ground.building[cell.atoms]
-            nodes = np.bincount(owner[owner >= 0], nodes[owner >= 0]) if (owner >= 0).any() else nodes
+            nodes = sums(owner[owner >= 0], nodes[owner >= 0]) if (owner >= 0).any() else nodes
         reason = explain(cell.households, nodes, parent.households, limits)
-        params = {"households": cell.households, "low": round(limits.low), "high": round(limits.high)}
+        params = {"households": cell.households, "low": round(limits.least), "high": round(limits.most)}
         found.append(
             Finding(f"partition.out_of_band.{reason}", Severity.NOTE, tier.name_zh, key=cell.code, params=params)
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gis.errors import InvalidInput
-from gis.geometry import FloatArray, IntArray
+from gis.geometry import FloatArray, IntArray, sums
 from gis.partition import kernel
 from gis.partition.problem import Problem
 
@@ -56,7 +56,7 @@ class Solution:
 
     def sizes(self, problem: Problem) -> FloatArray:
         """Households of each cell."""
-        return np.bincount(self.label, problem.households, self.cells)
+        return sums(self.label, problem.households, self.cells)
 
 
 def effort_named(name: str) -> Effort:
@@ -113,7 +113,7 @@ def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[]
 def _outside(solution: Solution, problem: Problem) -> int:
     """Cells out of the band; stacks, which are cut into floor bands later, left aside."""
     size, terms = solution.sizes(problem), problem.terms
-    stacked = np.bincount(solution.label, problem.is_tall, solution.cells) > 0
+    stacked = sums(solution.label, problem.is_tall, solution.cells) > 0
     return int(((size < terms.low) | ((size > terms.high) & ~stacked)).sum())
 
 

@@ -84,13 +84,13 @@ def plan_parts(
     length_m = long_axes(footprints_m).length_m if count else np.empty(0)
     is_cut = np.zeros(count, dtype=bool)
     if grid is not None and not keep_whole:
-        is_cut = households > grid.high
+        is_cut = households > grid.most
     estimate = np.maximum(np.rint(length_m / UNIT_LENGTH_M), 1).astype(np.int64)
     from_height = np.nan_to_num(height_m, nan=0.0) // FLOOR_HEIGHT_M
     known_floors = np.where(floors > 0, floors, from_height).astype(np.int64)
     guess = np.ceil(households / np.maximum(np.where(given > 0, given, estimate), 1) / FLATS_A_LANDING)
     all_floors = np.maximum(np.where(known_floors > 0, known_floors, guess), 1).astype(np.int64)
-    wanted = np.where(is_cut, np.ceil(households / (grid.high / 3 if grid else 1)), 1)
+    wanted = np.where(is_cut, np.ceil(households / (grid.most / 3 if grid else 1)), 1)
     opened = is_cut.copy()
     if micro is not None:
         opened |= (households > micro.high / 4) & (given > 1)
@@ -108,7 +108,8 @@ def plan_parts(
 def _numbers(frame: pd.DataFrame, column: str, count: int) -> FloatArray:
     if column not in frame:
         return np.full(count, np.nan)
-    return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    values = pd.to_numeric(frame[column], errors="coerce")
+    return np.asarray(values.to_numpy(dtype=float, na_value=np.nan), dtype=np.float64)
 
 
 def _whole(frame: pd.DataFrame, column: str, missing: int, count: int) -> IntArray:
@@ -137,7 +138,7 @@ def floor_bands(profile: IntArray, limits: Limits) -> list[tuple[int, int]]:
     for top in range(1, floors + 1):
         for bottom in range(top):
             h = float(up_to[top] - up_to[bottom])
-            miss = max(limits.low - h, h - limits.high, 0.0)
+            miss = max(limits.least - h, h - limits.most, 0.0)
             band = cost[bottom] + (2000.0 + 20.0 * miss if miss > 0 else 0.0)
             band += 100.0 * ((h - limits.target) / limits.half_width) ** 2 + 1.0
             if band < cost[top]:

@@ -12,8 +12,8 @@ from gis.partition.objectives import Limits
 from gis.partition.units import floor_bands, plan_parts, shares
 from tests.partition.towns import house
 
-GRID = Limits(300, 500, 400, 100)
-MICRO = Limits(50, 80, 65, 15)
+GRID = Limits(300, 500, 400, 100, 300, 500)
+MICRO = Limits(50, 80, 65, 15, 50, 80)
 
 
 @given(st.integers(0, 5000), st.integers(1, 70))

@@ -18,7 +18,7 @@ EAST, NORTH = 500_000.0, 4_412_000.0
 
 def wgs84(geometries: Sequence[shapely.Geometry]) -> np.ndarray:
     """Metres from the corner of the town to degrees."""
-    moved = shapely.transform(np.array(geometries, dtype=object), lambda xy: xy + [EAST, NORTH])
+    moved = shapely.transform(np.array(geometries, dtype=object), lambda xy: xy + np.array([EAST, NORTH]))
     return crs.geometries_to_wgs84(moved, f"EPSG:{ZONE}")
 
 
