@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import re
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -16,6 +20,7 @@ PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".zip", ".fgb", ".kml", ".gml", *PARQUET_SUFFIXES)
 _CODE_PAGES = {"936": "gb18030", "gbk": "gb18030", "gb2312": "gb18030", "cp936": "gb18030", "utf8": "utf-8"}
 _HEAD_BYTES = 100_000
+_DBF_SAMPLE_BYTES = 1_000_000
 
 VectorLayer = tuple[str, pd.DataFrame, Crs | None]
 
@@ -80,17 +85,27 @@ def _has_crs_member(path: Path) -> bool:
 
 def _encoding(path: Path) -> str | None:
     """Encoding of a Shapefile's attributes: as its .cpg says, else UTF-8 if they are, else GB 18030."""
-    if path.suffix.lower() != ".shp":
-        return None
-    said = next((path.with_suffix(suffix) for suffix in (".cpg", ".CPG") if path.with_suffix(suffix).is_file()), None)
-    if said is not None:
-        name = said.read_text(encoding="ascii", errors="ignore").strip()
+    if path.suffix.lower() == ".shp":
+        beside = {file.suffix.lower(): file.read_bytes for file in path.parent.glob(f"{glob.escape(path.stem)}.*")}
+        return _encoding_of(beside)
+    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as packed:
+            return _encoding_of({Path(n).suffix.lower(): partial(packed.read, n) for n in packed.namelist()})
+    return None
+
+
+def _encoding_of(files: Mapping[str, Callable[[], bytes]]) -> str | None:
+    if ".cpg" in files:
+        name = files[".cpg"]().decode("ascii", errors="ignore").strip()
         return _CODE_PAGES.get(re.sub(r"[\s_\-]", "", name.lower()), name or "utf-8")
-    table = path.with_suffix(".dbf")
-    if not table.is_file():
-        return None
-    try:
-        table.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        return "gb18030"
-    return "utf-8"
+    return _encoding_of_dbf(files[".dbf"]()) if ".dbf" in files else None
+
+
+def _encoding_of_dbf(table: bytes) -> str:
+    """UTF-8 if the field names and records are, but for a few letters cut at the end of a field."""
+    header = int.from_bytes(table[8:10], "little")
+    names = b"".join(table[at : at + 11] for at in range(32, header - 1, 32))
+    words = names + table[header : header + _DBF_SAMPLE_BYTES]
+    foreign = sum(byte >= 0x80 for byte in words)
+    broken = words.decode("utf-8", errors="replace").count("\ufffd")
+    return "utf-8" if broken <= 0.05 * foreign else "gb18030"

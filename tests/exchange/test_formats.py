@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import geopandas as gpd
@@ -116,6 +117,20 @@ def test_a_shapefile_that_names_gbk_is_read(tmp_path: Path) -> None:
     assert read_any(path)[0]["buildings"]["name"].iloc[0] == "1号楼"
 
 
+@pytest.mark.parametrize("encoding", ["GBK", "UTF-8"])
+def test_a_zipped_shapefile_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    buildings()[["code", "name", "geometry"]].to_file(loose / "楼栋.shp", engine="pyogrio", encoding=encoding)
+    (loose / "楼栋.cpg").unlink()
+    with zipfile.ZipFile(tmp_path / "楼栋.zip", "w") as packed:
+        for file in loose.iterdir():
+            packed.write(file, file.name)
+    made, findings = read_any(tmp_path / "楼栋.zip")
+    assert not findings
+    assert made["buildings"]["name"].iloc[0] == "1号楼"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "gbk", "gb18030", "utf-16"])
 def test_a_csv_is_read_in_the_encodings_that_spreadsheets_write(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "小区.csv"
@@ -226,6 +241,15 @@ def test_geojson_with_a_crs_member_says_its_system_and_without_it_does_not(tmp_p
     said = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4490"}}
     silent.write_text(json.dumps({"type": "FeatureCollection", "crs": said, "features": collection["features"]}))
     assert len(read_any(silent)[0]["buildings"]) == 1
+
+
+def test_kml_is_read_in_its_own_system(tmp_path: Path) -> None:
+    path = tmp_path / "compounds.kml"
+    frame("compounds", [{"code": "C1", "name": "阳光花园", "geometry": square(0, 0)}])[
+        ["code", "name", "geometry"]
+    ].to_file(path, engine="pyogrio", driver="KML")
+    made, _ = read_any(path, layer="compounds")
+    assert made["compounds"]["name"].tolist() == ["阳光花园"]
 
 
 def test_a_file_without_codes_gets_the_same_codes_every_time(tmp_path: Path) -> None:
