@@ -114,7 +114,7 @@ def _build(url: str) -> int:
     engine = make_engine(url)
     with unit_of_work(engine) as session:
         root = showcase.root_code(town)
-        showcase.store_town(session, town, findings, since=since)
+        showcase.store_town(session, town, findings, source="wangge demo-city", since=since)
         plan_id = showcase.publish_division(
             session,
             division,
