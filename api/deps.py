@@ -23,7 +23,7 @@ from gis import accounts
 from gis.db import unit_of_work
 from gis.errors import InvalidInput, NotAllowed, NotSignedIn
 from gis.listing import Listed, Row, Window
-from gis.permissions import Action, Actor, may_anywhere
+from gis.permissions import Action, Actor, may_anywhere, require_somewhere
 from gis.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,10 +132,7 @@ class Allowed:
     def __call__(self, actor: CurrentActor) -> Actor:
         if actor.must_change_password:
             raise NotAllowed("access.must_change_password", actor=actor.name, user_id=actor.user_id)
-        if not may_anywhere(actor, self.action):
-            raise NotAllowed(
-                "access.not_allowed", actor=actor.name, user_id=actor.user_id, action=str(self.action), path=""
-            )
+        require_somewhere(actor, self.action)
         return actor
 
 

@@ -13,16 +13,17 @@ from gis.permissions import Action, Actor, may
 
 
 def incident_in_full(session: Session, incident_id: int, *, actor: Actor, at: datetime) -> listing.Row:
-    """An incident that somebody may see.
+    """An incident that somebody may see: in their areas, or reported by themselves.
 
     Raises
     ------
     NotFound
-        ``incident.unknown``, also if it lies outside the caller's areas.
+        ``incident.unknown``, also if it is neither.
     """
     row = listing.incident(session, incident_id)
-    if row is None or not may(actor, Action.VIEW_INCIDENTS, row["path"]):
+    if row is None or not (may(actor, Action.VIEW_INCIDENTS, row["path"]) or _is_own(row, actor)):
         raise NotFound("incident.unknown", incident=incident_id)
+    row.pop("reporter_id")
     path, grid_id = row.pop("path"), row["grid_id"]
     shows_phones = may(actor, Action.VIEW_CONTACTS, path)
     row["people"] = (
@@ -34,9 +35,5 @@ def incident_in_full(session: Session, incident_id: int, *, actor: Actor, at: da
     return row
 
 
-def receipt(session: Session, incident: Incident, *, actor: Actor, at: datetime) -> listing.Row:
-    """What a reporter is answered: the incident in full, or, across the border of their areas, that it was taken up."""
-    path = incidents.path_of(session, incident)
-    if may(actor, Action.VIEW_INCIDENTS, path):
-        return incident_in_full(session, incident.id, actor=actor, at=at)
-    return {"id": incident.id, "code": incident.code, "status": incident.status, "flags": incident.flags}
+def _is_own(row: listing.Row, actor: Actor) -> bool:
+    return actor.user_id is not None and row["reporter_id"] == actor.user_id

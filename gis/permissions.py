@@ -168,6 +168,18 @@ def require(actor: Actor, action: Action, path: str | None) -> None:
         )
 
 
+def require_somewhere(actor: Actor, action: Action) -> None:
+    """Go on only if it is allowed in any place at all; which place is decided later, row by row.
+
+    Raises
+    ------
+    NotAllowed
+        ``access.no_grant``.
+    """
+    if not may_anywhere(actor, action):
+        raise NotAllowed("access.no_grant", actor=actor.name, user_id=actor.user_id, action=str(action))
+
+
 def allowed_actions(actor: Actor) -> tuple[Action, ...]:
     """All that somebody may do somewhere, in the order of `Action`."""
     return tuple(action for action in Action if may_anywhere(actor, action))

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from gis import listing, plan_review
-from gis.errors import InvalidInput, NotAllowed
-from gis.permissions import EVERYWHERE, Action, Actor, may_anywhere, scopes
+from gis.errors import InvalidInput
+from gis.permissions import EVERYWHERE, Action, Actor, require_somewhere, scopes
 from tiles import mvt, tilejson
 from tiles.layers import LAYERS, Layer
 
@@ -85,10 +85,7 @@ def make_router(*, session: Dependency, allow: Callable[[Action], Any], now: Cal
 def _permitted(session: Session, name: str, *, actor: Actor, plan_id: int | None) -> tuple[Layer, tuple[str, ...]]:
     """The layer, and the scopes in which the caller sees it; those of drafts if a draft is asked for."""
     layer = mvt.find(LAYERS, name)
-    if not may_anywhere(actor, layer.action):
-        raise NotAllowed(
-            "access.not_allowed", actor=actor.name, user_id=actor.user_id, action=str(layer.action), path=""
-        )
+    require_somewhere(actor, layer.action)
     if plan_id is None:
         return layer, scopes(actor, layer.action)
     if not layer.has_drafts:

@@ -79,7 +79,7 @@ def report(given: NewIncident, session: SessionDep, actor: Reporter, present: No
         floor=given.floor, request_id=given.request_id,
         actor=actor, now=present,
     )  # fmt: skip
-    shown = feature(incident_desk.receipt(session, made, actor=actor, at=present))
+    shown = feature(incident_desk.incident_in_full(session, made.id, actor=actor, at=present))
     return answer(shown, status=201, headers={"Location": f"/api/v1/incidents/{made.id}"})
 
 

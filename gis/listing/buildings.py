@@ -13,8 +13,9 @@ from gis.listing.window import Filters, Listed, Window, fetch, fetch_page
 
 _COLUMNS = """
     building.id, building.code, building.name, building.address, building.use, building.floors, building.units,
-    building.households, building.households_estimated, building.compound_id, compound.name AS compound_name,
-    community.id AS community_id, community.name AS community_name,
+    building.households, building.households_estimated, building.compound_id,
+    compound.name AS compound_name, compound.name_en AS compound_name_en,
+    community.id AS community_id, community.name AS community_name, community.name_en AS community_name_en,
     round(ST_X(ST_Centroid(building.geom))::numeric, 7)::float8 AS lon,
     round(ST_Y(ST_Centroid(building.geom))::numeric, 7)::float8 AS lat,
     placed.grid_code, placed.micro_grid_code, placed.micro_grids
@@ -153,6 +154,7 @@ def compounds(
         """,
         columns="compound.id, compound.code, compound.name, compound.name_en, compound.housing_class,"
         " compound.is_walled, community.id AS community_id, community.name AS community_name,"
+        " community.name_en AS community_name_en,"
         " counted.buildings, counted.households",
         filters=filters,
         key="compound.id",

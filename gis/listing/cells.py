@@ -15,7 +15,7 @@ from gis.permissions import scopes as scopes_of
 
 _COLUMNS = f"""
     cell.id, cell.code, cell.name, cell.grid_depth AS depth, cell.parent_id, cell.plan_id, cell.community_id,
-    community.code AS community_code, community.name AS community_name,
+    community.code AS community_code, community.name AS community_name, community.name_en AS community_name_en,
     tier.kind, tier.ordinal AS tier, tier.name_zh AS tier_name_zh, tier.name_en AS tier_name_en,
     cell.households, cell.residents, cell.buildings, cell.area_m2, cell.band_state AS state, cell.color_index,
     cell.floor_from, cell.floor_to, cell.is_dedicated,

@@ -20,8 +20,9 @@ _COLUMNS = """
     incident.title, incident.description, incident.flags, incident.accuracy_m,
     incident.reported_at, incident.due_at, incident.closed_at, incident.last_seq,
     incident.grid_id, cell.code AS grid_code, cell.name AS grid_name, above.code AS parent_grid_code,
-    area.id AS community_id, area.name AS community_name, area.path::text AS path,
-    building.code AS building_code, building.name AS building_name, compound.name AS compound_name,
+    area.id AS community_id, area.name AS community_name, area.name_en AS community_name_en, area.path::text AS path,
+    building.code AS building_code, building.name AS building_name,
+    compound.name AS compound_name, compound.name_en AS compound_name_en,
     CASE WHEN lead.id IS NOT NULL
         THEN json_build_object('code', lead.code, 'name', lead.name, 'name_en', lead.name_en) END AS lead_department,
     CASE WHEN person.id IS NOT NULL
@@ -109,7 +110,7 @@ def incident(session: Session, incident_id: int) -> Row | None:
     """The row of one incident as lists show it, with its tree path; the caller checks the right to see it."""
     rows = fetch(
         session,
-        f"SELECT {_COLUMNS}, ST_AsGeoJSON(incident.geom, 7) AS geometry FROM {_SOURCE}"
+        f"SELECT {_COLUMNS}, incident.reporter_id, ST_AsGeoJSON(incident.geom, 7) AS geometry FROM {_SOURCE}"
         " WHERE incident.id = :incident_id",
         {"incident_id": incident_id},
     )

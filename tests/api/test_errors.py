@@ -22,8 +22,8 @@ def check(answer: Any, status: int, code: str) -> dict[str, Any]:
 CASES = [
     # who, method, address, body, status, code
     (None, "GET", "/api/v1/areas", None, 401, "access.no_session"),
-    ("nobody", "GET", "/api/v1/areas", None, 403, "access.not_allowed"),
-    ("viewer", "POST", "/api/v1/plans", {"area_id": 1, "title": "x"}, 403, "access.not_allowed"),
+    ("nobody", "GET", "/api/v1/areas", None, 403, "access.no_grant"),
+    ("viewer", "POST", "/api/v1/plans", {"area_id": 1, "title": "x"}, 403, "access.no_grant"),
     ("viewer", "GET", "/api/v1/nothing", None, 404, "http.no_such_address"),
     ("viewer", "PATCH", "/api/v1/areas", None, 405, "http.method_not_allowed"),
     ("viewer", "GET", "/api/v1/areas/999999", None, 404, "area.not_found"),

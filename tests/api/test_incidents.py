@@ -142,12 +142,16 @@ def test_an_incident_of_other_areas_does_not_exist(service: Any) -> None:
     assert move(service, incident, "dispatcher0", "accept").status_code == 404
 
 
-def test_what_is_reported_across_the_border_is_taken_up_but_not_shown(service: Any) -> None:
+def test_what_is_reported_across_the_border_is_shown_to_its_reporter_only_of_those_there(service: Any) -> None:
     lon, lat = service.town.middle(1, 15)
     answer = report(service, "officer", lon=lon, lat=lat)
     assert answer.status_code == 201
-    assert answer.json()["properties"].keys() == {"id", "code", "status", "flags"}
-    assert service.as_("dispatcher").get("/api/v1/incidents").json()["total"] == 1
+    place = f"/api/v1/incidents/{answer.json()['id']}"
+    own = service.as_("officer").get(place).json()["properties"]
+    assert own["community_name"] == "社区2"
+    assert own["allowed_actions"] == []
+    assert all("*" in one["phone"] for one in own["people"])
+    assert service.as_("dispatcher0").get(place).status_code == 404
 
 
 def test_a_place_in_no_community_is_flagged_and_seen_by_those_who_see_everywhere(service: Any) -> None:
