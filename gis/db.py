@@ -94,6 +94,7 @@ REFUSALS: dict[str, tuple[type[GridError], str]] = {
     "fk_incident_category": (InvalidInput, "incident.unknown_category"),
     "ck_incident_dispatched_has_lead": (InvalidInput, "incident.lead_missing"),
     "tr_incident_lead_locked": (Conflict, "incident.lead_locked"),
+    "tr_incident_report_frozen": (Conflict, "incident.report_frozen"),
     "fk_incident_log": (Conflict, "incident.log_disagrees"),
     "uq_incident_event_request_id": (Conflict, "incident.request_repeated"),
     "uq_incident_event_incident_id_seq": (StaleRevision, "incident.stale"),

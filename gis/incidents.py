@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from gis import geotag
 from gis import staff as people
 from gis.db import audit
 from gis.errors import Conflict, InvalidInput, NotAllowed, NotFound, StaleRevision, WrongState
@@ -27,6 +28,11 @@ from gis.settings import ROOT
 from gis.worktime import CHINA, Calendar, Span, due_at, load_calendar
 
 _CLOCK_SLACK = timedelta(minutes=5)
+NEAREST_M = 500.0
+"""So far outside a cell still answers."""
+TOO_FAR_KM = 20.0
+"""So far from every community a place is a mistake."""
+
 CATEGORIES = ROOT / "data" / "presets" / "categories.toml"
 
 
@@ -68,11 +74,15 @@ def report(
         ``incident.unknown_category``.
     InvalidInput
         ``incident.bad_place``, ``incident.no_title``, ``incident.from_the_future`` (a phone whose clock is wrong).
+    Conflict
+        ``incident.request_reused`` if the request id belongs to another report.
     """
     if not may_anywhere(actor, Action.REPORT_INCIDENT):
         require(actor, Action.REPORT_INCIDENT, None)
     known = _by_request(session, request_id)
     if known is not None:
+        if (known.category, known.title) != (category, title.strip()):
+            raise Conflict("incident.request_reused", request_id=request_id, incident=known.code)
         return known
     _check_report(lon, lat, title, severity, accuracy_m)
     if reported_at is not None and reported_at > now + _CLOCK_SLACK:
@@ -245,6 +255,19 @@ def locate(
         flags += ("near_border",)
     part = session.scalar(_PART, {**known, "grid": chosen.id, "floor": floor})
     return Where(chosen.community_id, chosen.id, part, flags)
+
+
+def _outside(session: Session, lon: float, lat: float, at: datetime) -> Where:
+    """Who takes up what lies in no community: nothing may be lost between the areas of those who look after them."""
+    cell = geotag.nearest_cell(session, lon=lon, lat=lat, at=at, within_m=NEAREST_M)
+    if cell is not None:
+        return Where(cell["community_id"], cell["id"], None, ("in_no_community", "nearest"))
+    near = session.execute(_NEAREST_COMMUNITY, {"lon": lon, "lat": lat}).first()
+    if near is None:
+        return Where(None, None, None, ("in_no_community", "in_no_grid"))
+    if near.km > TOO_FAR_KM:
+        raise InvalidInput("incident.too_far", lon=lon, lat=lat, km=round(near.km), community=near.name)
+    return Where(near.id, None, None, ("in_no_community", "in_no_grid"))
 
 
 def store_categories(session: Session, *, actor: Actor, now: datetime, path: Path = CATEGORIES) -> int:
@@ -454,6 +477,16 @@ _COMMUNITY = text(
     """
     SELECT id FROM admin_area WHERE level = 'community'
        AND ST_Covers(geom, ST_SetSRID(ST_MakePoint(:lon, :lat), 4326)) ORDER BY id LIMIT 1
+    """
+)
+
+# The index orders by degrees; of the nearest few the metres decide.
+_NEAREST_COMMUNITY = text(
+    """
+    SELECT id, name, ST_Distance(geom::geography, ST_SetSRID(ST_MakePoint(:lon, :lat), 4326)::geography) / 1000 AS km
+    FROM (SELECT id, name, geom FROM admin_area WHERE level = 'community' AND geom IS NOT NULL
+          ORDER BY geom <-> ST_SetSRID(ST_MakePoint(:lon, :lat), 4326) LIMIT 8) AS near
+    ORDER BY km, id LIMIT 1
     """
 )
 

@@ -58,22 +58,38 @@ def violations(session: Session, plan_id: int) -> list[dict[str, Any]]:
     return cells + _findings(session, plan_id)
 
 
-def histogram(values: IntArray, *, bins: int = 12) -> list[list[int]]:
-    """Counts in equal steps that begin at round numbers: ``[from, to, n]``, the last inclusive.
+def histogram(values: IntArray, *, band: tuple[int, int] | None = None, bins: int = 12) -> list[list[int]]:
+    """Counts in nearly equal steps of whole numbers: ``[from, to, n]``, both ends inclusive.
+
+    No step lies across an end of the band, so that each is wholly within it or wholly outside.
 
     Examples
     --------
     >>> histogram(np.array([3, 4, 17]), bins=4)
-    [[0, 5, 2], [5, 10, 0], [10, 15, 0], [15, 20, 1]]
+    [[0, 4, 2], [5, 9, 0], [10, 14, 0], [15, 19, 1]]
+    >>> histogram(np.array([44, 50, 80, 81]), band=(50, 80), bins=4)
+    [[40, 49, 1], [50, 59, 1], [60, 69, 0], [70, 80, 1], [81, 90, 1]]
     """
     if len(values) == 0:
         return []
     low, high = int(values.min()), int(values.max())
     step = _round_step((high - low) / bins)
-    first = low // step * step
-    edges = np.arange(first, high + step + 1, step)
-    counts, _ = np.histogram(values, bins=edges)
-    return [[int(a), int(b), int(n)] for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+    edges = np.arange(low // step * step, high + step + 1, step)
+    if band is not None:
+        edges = _around(band, step, low, high)
+    counts, _ = np.histogram(values, bins=np.append(edges[:-1] - 0.5, edges[-1] - 0.5))
+    return [[int(a), int(b) - 1, int(n)] for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+
+
+def _around(band: tuple[int, int], step: int, low: int, high: int) -> IntArray:
+    """First whole number of each step, and one past the last: anchored at the ends of the band."""
+    under = np.arange(band[0], low - step, -step)[::-1]
+    within = np.arange(band[0], band[1], step)
+    if len(within) > 1 and band[1] - within[-1] < step / 2:
+        within = within[:-1]  # a last narrow step would look like a gap
+    over = np.arange(band[1] + 1, high + step + 1, step)
+    edges = np.unique(np.concatenate([under, within, over])).astype(np.int64)
+    return edges[max(int(np.searchsorted(edges, low, side="right")) - 1, 0) :]
 
 
 def _round_step(width: float) -> int:
@@ -105,8 +121,16 @@ def _tier(row: Any) -> dict[str, Any]:
         "households_max_allowed": _widened(row.households_max, 1 + row.tolerance_ratio),
         "buildings": row.buildings,
         "area_m2": row.area_m2,
-        "histogram": histogram(households),
+        "histogram": histogram(households, band=_band(row)),
     }
+
+
+def _band(row: Any) -> tuple[int, int] | None:
+    low, high = (
+        _widened(row.households_min, 1 - row.tolerance_ratio),
+        _widened(row.households_max, 1 + row.tolerance_ratio),
+    )
+    return None if low is None or high is None else (low, high)
 
 
 def _widened(bound: int | None, by: float) -> int | None:
@@ -144,10 +168,15 @@ _TIERS = text(
            count(*) FILTER (WHERE g.band_state = 'in_band') AS in_band,
            count(*) FILTER (WHERE g.band_state = 'under') AS under,
            count(*) FILTER (WHERE g.band_state = 'over') AS over,
-           coalesce(sum(g.buildings), 0) AS buildings, coalesce(sum(g.area_m2), 0) AS area_m2
+           -- Buildings cut between cells, and ground under several cells of a stack, count once.
+           (SELECT count(DISTINCT gp.building_id) FROM grid_part gp WHERE gp.plan_id = p.id) AS buildings,
+           coalesce(sum(g.area_m2 / g.on_ground), 0) AS area_m2
     FROM plan p JOIN tier t ON t.rule_set_id = p.rule_set_id AND t.grid_depth IS NOT NULL
-    LEFT JOIN grid g ON g.plan_id = p.id AND g.grid_depth = t.grid_depth
-    WHERE p.id = :plan GROUP BY t.id ORDER BY t.grid_depth
+    LEFT JOIN (
+        SELECT *, count(*) OVER (PARTITION BY grid_depth, parent_id, md5(ST_AsBinary(geom))) AS on_ground
+        FROM grid WHERE plan_id = :plan
+    ) g ON g.grid_depth = t.grid_depth
+    WHERE p.id = :plan GROUP BY p.id, t.id ORDER BY t.grid_depth
     """
 )
 

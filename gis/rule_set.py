@@ -134,6 +134,25 @@ def load_preset(code: str, *, folder: Path = PRESETS) -> RuleSet:
     return from_mapping({"code": code, **tomllib.loads(path.read_text(encoding="utf-8"))})
 
 
+def load_file(path: Path) -> RuleSet:
+    """Read a rule set from a TOML file of the form of the presets; its code is the file's name.
+
+    Raises
+    ------
+    NotFound
+        ``rules.no_file``.
+    InvalidInput
+        ``rules.unreadable`` with what the reader said, or what `RuleSet` refuses.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return from_mapping({"code": path.stem, **data})
+    except OSError as error:
+        raise NotFound("rules.no_file", path=str(path)) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidInput("rules.unreadable", path=str(path), said=str(error)) from error
+
+
 def preset_codes(*, folder: Path = PRESETS) -> list[str]:
     """Codes of the presets, sorted."""
     return sorted(path.stem for path in folder.glob("*.toml"))

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "partition": "scripts.partition:command",
     "plan": "scripts.plan:command",
     "report": "scripts.report:command",
+    "rules": "scripts.rules:command",
     "user": "scripts.user:command",
     "serve": "scripts.serve:command",
     "worker": "scripts.worker:command",

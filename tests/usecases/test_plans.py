@@ -477,6 +477,9 @@ def test_statistics_count_each_tier(session):
     assert (micro["cells"], micro["in_band"], micro["households_min"], micro["households_max"]) == (5, 4, 10, 80)
     assert micro["in_band_ratio"] == pytest.approx(0.8)
     assert sum(n for _, _, n in micro["histogram"]) == 5
+    assert all(high <= 80 or low > 80 for low, high, _ in micro["histogram"])
+    assert (grids["buildings"], micro["buildings"]) == (16, 16)
+    assert micro["area_m2"] == pytest.approx(4 * 1000)  # two of the five cells lie over the same ground
     found = plans.violations(session, plan.id)
     assert [item["code"] for item in found] == ["plan.cell_under"] * 3
     assert found[0]["params"]["excess"] == 160 - 300

@@ -32,6 +32,7 @@ def downgrade() -> None:
     op.execute("DROP SEQUENCE incident_code_seq")
     for function in (
         "append_only", "rule_set_frozen", "plan_rules_usable", "plan_frozen", "plan_community_guarded", "cell_frozen",
-        "not_truncated", "grid_code_stays", "assignment_fits", "incident_lead_locked", "refuse",
+        "not_truncated", "grid_code_stays", "assignment_fits", "incident_lead_locked",
+        "incident_report_frozen", "refuse",
     ):  # fmt: skip
         op.execute(f"DROP FUNCTION {function}")

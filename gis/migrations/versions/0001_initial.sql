@@ -842,6 +842,18 @@ END $$;
 
 CREATE TRIGGER lead_locked BEFORE UPDATE ON incident FOR EACH ROW EXECUTE FUNCTION incident_lead_locked();
 
+-- What was reported stays as it was reported; a correction is a new event or a new report.
+CREATE FUNCTION incident_report_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.code, NEW.reported_at, NEW.reporter_id, NEW.geom::bytea)
+       IS DISTINCT FROM (OLD.code, OLD.reported_at, OLD.reporter_id, OLD.geom::bytea) THEN
+        PERFORM refuse('tr_incident_report_frozen', OLD.code);
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER report_frozen BEFORE UPDATE ON incident FOR EACH ROW EXECUTE FUNCTION incident_report_frozen();
+
 CREATE SEQUENCE incident_code_seq;
 
 -- ---------------------------------------------------------------------------------------------------------------------
