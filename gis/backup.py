@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -197,9 +198,12 @@ def _sha256(path: Path) -> str:
 
 def _extract(path: Path, folder: Path, manifest: Manifest) -> Path:
     try:
-        with tarfile.open(path, "r:") as tar:
-            tar.extract(DUMP, folder, filter="data")
-    except (OSError, tarfile.TarError, KeyError) as error:
+        # Only the content of the one member, under our own name: whatever paths the archive holds do not matter.
+        with tarfile.open(path, "r:") as tar, (folder / DUMP).open("wb") as file:
+            member = tar.extractfile(DUMP)
+            assert member is not None
+            shutil.copyfileobj(member, file)
+    except (OSError, tarfile.TarError, KeyError, AssertionError) as error:
         raise InvalidInput("backup.unreadable", path=str(path)) from error
     if _sha256(folder / DUMP) != manifest.sha256:
         raise InvalidInput("backup.damaged", path=str(path))
