@@ -59,6 +59,7 @@ def command(
     INPUT.gpkg has the layers communities (polygons: code) and buildings (polygons: code, households, and floors,
     units, compound where known), and may have compounds and barriers. PLAN.gpkg gets grids, micro_grids and parts.
     """
+    _refuse_same(source, out, cleaned)
     rule_set = _rules(rules)
     town, noticed = clean(town_file.read(source))
     began = time.perf_counter()
@@ -72,6 +73,16 @@ def command(
         print_json(report)
     else:
         _say(program, report, [*noticed, *division.findings], out, cleaned)
+
+
+def _refuse_same(source: Path, *targets: Path | None) -> None:
+    """Never write over what is read, nor two results into one file, whatever the paths are called."""
+    seen = {source.resolve()}
+    for target in targets:
+        if target is not None and target.resolve() in seen:
+            raise InvalidInput("partition.same_file", path=str(target))
+        if target is not None:
+            seen.add(target.resolve())
 
 
 def _rules(name: str) -> RuleSet:

@@ -95,7 +95,8 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    types = {"code": "string", "community": "string", "parent": "string", "floor_from": "Int64", "floor_to": "Int64"}
+    types = {"code": "string", "community": "string", "parent": "string", "floor_from": "Int64", "floor_to": "Int64",
+             "households": "int64"}  # fmt: skip
     plain = pd.DataFrame({column: frame[column] for column in CELL_COLUMNS}).astype(types)
     return gpd.GeoDataFrame(plain, geometry=frame.geometry.to_numpy(), crs=WGS84)
 

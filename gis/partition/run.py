@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from gis import crs
 from gis.findings import Finding, Severity
@@ -24,6 +25,8 @@ from gis.partition.problem import Problem
 from gis.partition.search import Effort, solve
 from gis.partition.units import Parts, floor_bands, plan_parts, shares
 from gis.rule_set import RuleSet, Tier
+
+LEAST_STACK_FLOORS = 4
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,17 @@ def _opened(site: _Site) -> list[Finding]:
         found.append(
             Finding(code, Severity.NOTE, "buildings", key=str(site.job.buildings["code"].iloc[b]), params=params)
         )
+    for b in np.flatnonzero(parts.floors_estimated & (parts.households > _most_of_parts(site))):
+        params = {"households": int(parts.households[b]), "floors": int(parts.floors[b])}
+        key = str(site.job.buildings["code"].iloc[b])
+        found.append(Finding("partition.floors_estimated", Severity.NOTE, "buildings", key=key, params=params))
     return found
+
+
+def _most_of_parts(site: _Site) -> float:
+    """Most households of a cell made of parts; infinite where no tier has such cells."""
+    limits = [Limits.of(t) for t in site.job.rules.grid_tiers if t.kind == "micro_grid" and t.cell_of == "band"]
+    return min((limit.most for limit in limits if limit), default=np.inf)
 
 
 # --- Cutting ---------------------------------------------------------------------------------------------------------
@@ -263,7 +276,9 @@ def _problem(site: _Site, parent: Cell, node_of: IntArray, tier: Tier, limits: L
     households = sums(node_of, site.atom_households[atoms], nodes)
     group = np.full(nodes, -1, dtype=np.int64)
     group[node_of] = _groups(site, atoms, tier)
-    tall = (households > limits.high) & (tier.kind == "micro_grid")
+    tall = np.zeros(nodes, dtype=bool)
+    if tier.kind == "micro_grid":
+        tall[node_of] = _tall(site, atoms, limits)
     return Problem(
         households, area, perimeter, middle, group, tall, pair // nodes, pair % nodes,
         sums(where, length[~within], len(pair)), sums(where, cost[~within], len(pair)),
@@ -284,11 +299,18 @@ def _groups(site: _Site, atoms: IntArray, tier: Tier) -> IntArray:
     return np.where(opened, len(known) + owner, compound)
 
 
+def _tall(site: _Site, atoms: IntArray, limits: Limits) -> NDArray[np.bool_]:
+    """Atoms that may become a stack of floor bands: half a micro-grid or more, on several floors."""
+    owner = site.ground.building[atoms]
+    floors = np.where(owner >= 0, site.parts.floors[owner], 1) if len(site.parts.floors) else np.ones(len(owner))
+    return np.asarray((site.atom_households[atoms] > limits.high / 2) & (floors >= LEAST_STACK_FLOORS))
+
+
 def _stacked(site: _Site, group: _Group, limits: Limits) -> _Group:
     """Cut a group that holds a tower into floor bands."""
     inside = np.isin(site.atom, group.atoms) & (site.households > 0)
     total = int(site.households[inside].sum())
-    if total <= limits.most or site.atom_households[group.atoms].max() <= limits.high:
+    if total <= limits.most or not _tall(site, group.atoms, limits).any():
         return group
     floors = site.parts.floors[site.building]
     profile = np.zeros(int(floors[inside].max()), dtype=np.int64)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from gis.geometry import FloatArray, Geometries, IntArray
@@ -17,6 +18,9 @@ LEAST_UNIT_M = 3.0  # narrower strips of ground are no use
 MOST_UNITS = 60
 FLATS_A_LANDING = 4
 FLOOR_HEIGHT_M = 3.0
+LEAST_DWELLING_M2 = 20.0  # floor area a household; a number of floors that leaves less is a mistake
+DWELLING_M2 = 45.0
+MOST_FLOORS = 120
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def plan_parts(
     -----
     Given staircases are used for buildings with more than a quarter of a micro-grid; otherwise a building over half a
     micro-grid, or over the grid, gets estimated ones: one a `UNIT_LENGTH_M` of its long axis, more where one floor of
-    one staircase would still hold too many households.
+    one staircase would still hold too many households. Floors that would leave a household less than
+    `LEAST_DWELLING_M2` are taken as unknown.
     """
     count = len(buildings)
     households = _whole(buildings, "households", 0, count)
@@ -86,10 +91,9 @@ def plan_parts(
     if grid is not None and not keep_whole:
         is_cut = households > grid.most
     estimate = np.maximum(np.rint(length_m / UNIT_LENGTH_M), 1).astype(np.int64)
-    from_height = np.nan_to_num(height_m, nan=0.0) // FLOOR_HEIGHT_M
-    known_floors = np.where(floors > 0, floors, from_height).astype(np.int64)
-    guess = np.ceil(households / np.maximum(np.where(given > 0, given, estimate), 1) / FLATS_A_LANDING)
-    all_floors = np.maximum(np.where(known_floors > 0, known_floors, guess), 1).astype(np.int64)
+    known_floors = _believable(floors, height_m, households, footprints_m)
+    stairs = np.maximum(np.where(given > 0, given, estimate), 1)
+    all_floors = np.where(known_floors > 0, known_floors, _likely_floors(households, stairs, footprints_m))
     wanted = np.where(is_cut, np.ceil(households / (grid.most / 3 if grid else 1)), 1)
     opened = is_cut.copy()
     if micro is not None:
@@ -97,12 +101,39 @@ def plan_parts(
         opened |= households > micro.high / 2
         wanted = np.maximum(wanted, np.where(opened, np.ceil(households / all_floors / (micro.high / 5)), 1))
     fitting = np.clip(length_m // LEAST_UNIT_M, 1, MOST_UNITS)
-    units = np.where(
-        given > 0, np.where(wanted > given, np.maximum(wanted, given), given), np.maximum(estimate, wanted)
-    )
+    units = np.where(given > 0, np.maximum(wanted, given), np.maximum(estimate, wanted))
     units = np.where(opened, np.clip(units, 1, np.maximum(fitting, 1)), 1).astype(np.int64)
+    if grid is not None:
+        units = _in_groups(units, given, households, is_cut, grid)
     units = np.minimum(units, np.maximum(households, 1))
     return Parts(households, units, all_floors, is_cut & (units > 1), (units != given) & (units > 1), known_floors <= 0)
+
+
+def _believable(floors: IntArray, height_m: FloatArray, households: IntArray, footprints_m: Geometries) -> IntArray:
+    """Floors as given or by height; 0 where neither is given or so many households would not have room."""
+    known = np.where(floors > 0, floors, np.nan_to_num(height_m, nan=0.0) // FLOOR_HEIGHT_M).astype(np.int64)
+    crowded = shapely.area(footprints_m) * known < LEAST_DWELLING_M2 * households
+    return np.asarray(np.where(crowded, 0, known))
+
+
+def _likely_floors(households: IntArray, stairs: IntArray, footprints_m: Geometries) -> IntArray:
+    by_landing = np.ceil(households / stairs / FLATS_A_LANDING)
+    by_room = np.ceil(households * DWELLING_M2 / np.maximum(shapely.area(footprints_m), 1.0))
+    likely = np.minimum(np.maximum(by_landing, 1), np.maximum(by_room, 1))
+    return np.asarray(np.clip(likely, 1, MOST_FLOORS).astype(np.int64))
+
+
+def _in_groups(
+    units: IntArray, given: IntArray, households: IntArray, is_cut: NDArray[np.bool_], grid: Limits
+) -> IntArray:
+    """For a building that is cut between grids, as many estimated units as go evenly into its grids."""
+    result = units.copy()
+    for b in np.flatnonzero(is_cut & (units != given)):
+        least = int(np.ceil(households[b] / grid.most))
+        most = max(int(households[b] // max(grid.least, 1.0)), least)
+        grids = int(np.clip(round(households[b] / grid.target), least, most))
+        result[b] = max(int(units[b]) // grids, 1) * grids
+    return result
 
 
 def _numbers(frame: pd.DataFrame, column: str, count: int) -> FloatArray:
