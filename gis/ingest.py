@@ -411,7 +411,7 @@ def _without(session: Session, table: str, layer: str, query: str, code: str) ->
     rows = session.execute(text(query + " ORDER BY 1")).all()
     if rows:
         session.execute(text(f"DELETE FROM {table} WHERE row = ANY(:rows)"), {"rows": [row[0] for row in rows]})
-    return [Finding(code, Severity.REJECTED, layer, key=key, params=params) for _, key, params in rows]
+    return [Finding(code, Severity.REJECTED, layer, row, key, params) for row, key, params in rows]
 
 
 def _upsert(session: Session, table: str, target: _Target) -> Counts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 from sqlalchemy import text
@@ -25,8 +26,9 @@ _GROUND_LAYERS = ("communities", "compounds", "buildings")
 # A table of these without geometry says something about rows that are there already.
 _TABLES_OF_FACTS = ("compounds", "buildings")
 _AROUND_DEG = 0.02  # further than GCJ-02 and BD-09 shift
-_MOVED_AT_LEAST = 20
+_MOVED_AT_LEAST = 5
 _MOVED_M = 60.0
+_MOVED_ALIKE_RATIO = 0.2  # a shift takes all the same way; houses drawn anew go each its own
 _CENTRES = """
 SELECT code, ST_X(ST_Centroid(geom)) AS lon, ST_Y(ST_Centroid(geom)) AS lat FROM building WHERE code = ANY(:codes)
 """
@@ -116,8 +118,11 @@ def _refuse_moved(session: Session, town: Town) -> None:
     old = gpd.GeoSeries([shapely.Point(row.lon, row.lat) for row in rows], crs=WGS84_CODE)
     new = gpd.GeoSeries(shapely.centroid(here.loc[[row.code for row in rows]].to_numpy()), crs=WGS84_CODE)
     zone = zone_of(old)
-    moved_m = float(to_metric(old, zone).distance(to_metric(new, zone)).median())
-    if moved_m > _MOVED_M:
+    moves_m = shapely.get_coordinates(to_metric(new, zone)) - shapely.get_coordinates(to_metric(old, zone))
+    common_m = np.median(moves_m, axis=0)
+    moved_m = float(np.hypot(*common_m))
+    unlike_m = float(np.median(np.hypot(*(moves_m - common_m).T)))
+    if moved_m > _MOVED_M and unlike_m < _MOVED_ALIKE_RATIO * moved_m:
         raise InvalidInput("import.moved_as_a_whole", metres=round(moved_m), compared=len(rows))
 
 

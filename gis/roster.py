@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gis.findings import Finding, Severity
-from gis.staging import staged
+from gis.staging import row_numbers, staged
 
 LOCAL = ZoneInfo("Asia/Shanghai")  # a date on a roster begins at midnight there
 
@@ -36,19 +36,19 @@ cell AS (
     FROM cell c JOIN grid g ON g.id = c.parent_id
     JOIN {table} s ON s.row = c.row JOIN building b ON b.code = s.place),
 place AS (
-    SELECT c.row, c.id AS grid_id, NULL::bigint AS area_id, t.id AS tier_id, c.since
+    SELECT c.row, c.id AS grid_id, NULL::bigint AS area_id, t.id AS tier_id, c.since, true AS has_rules
     FROM cell c JOIN tier t ON t.rule_set_id = c.rule_set_id AND t.grid_depth = c.grid_depth
     UNION ALL
-    SELECT s.row, NULL, a.id, t.id, NULL
+    SELECT s.row, NULL, a.id, t.id, NULL, r.id IS NOT NULL
     FROM {table} s JOIN admin_area a ON a.code = s.place
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
         SELECT r.id FROM rule_set r JOIN admin_area ra ON ra.id = r.area_id
         WHERE ra.path @> a.path AND r.valid_during @> (:now AT TIME ZONE 'Asia/Shanghai')::date
-        ORDER BY nlevel(ra.path) DESC LIMIT 1) r
-    JOIN tier t ON t.rule_set_id = r.id AND t.kind = 'area' AND
+        ORDER BY nlevel(ra.path) DESC LIMIT 1) r ON true
+    LEFT JOIN tier t ON t.rule_set_id = r.id AND t.kind = 'area' AND
         array_position(ARRAY['community', 'street', 'county', 'city'], a.level) - 1 =
         (SELECT count(*) FROM tier b WHERE b.rule_set_id = r.id AND b.kind = 'area' AND b.ordinal > t.ordinal))
-SELECT s.row, p.id AS post_id, p.is_single, pl.grid_id, pl.area_id, pl.since
+SELECT s.row, p.id AS post_id, p.is_single, pl.grid_id, pl.area_id, pl.since, pl.has_rules
 FROM {table} s JOIN place pl ON pl.row = s.row
 LEFT JOIN post p ON p.tier_id = pl.tier_id AND s.post IN (p.code, p.name_zh, p.name_en)
 ORDER BY s.row, pl.grid_id, pl.area_id
@@ -128,11 +128,11 @@ def store_assignments(
         places.setdefault(match["row"], []).append(match)
     book = _Book(_held(session, found))
     findings: list[Finding] = []
-    for number, row in enumerate(frame.to_dict("records"), start=1):
+    for number, row in zip(row_numbers(frame), frame.to_dict("records"), strict=True):
         wanted, fault = _wanted(row, staff.get(number), places.get(number, []), now)
         fault = fault or book.enter(wanted, is_dated=pd.notna(row["valid_from"]))
         if fault:
-            findings.append(_refused(fault, row))
+            findings.append(_refused(fault, number, row))
     _write(session, book.fresh, book.ended)
     counts = (len(book.fresh), len(book.ended), book.unchanged)
     return counts, tuple(findings), _paths(session, [*book.fresh, *book.ended])
@@ -205,7 +205,8 @@ def _wanted(row: dict[Any, Any], staff_id: int | None, places: Sequence[Any], no
         return [], "import.unknown_place"
     matches = [place for place in places if place["post_id"] is not None]
     if not matches:
-        return [], "import.unknown_post"
+        has_rules = any(place["has_rules"] for place in places)
+        return [], "import.unknown_post" if has_rules else "import.no_rules"
     since, until = _instant(row["valid_from"]), _instant(row["valid_to"])
     wanted = [
         _Held(
@@ -243,9 +244,9 @@ def _held(session: Session, places: Iterable[Any]) -> dict[_Slot, list[_Held]]:
     return held
 
 
-def _refused(code: str, row: dict[Any, Any]) -> Finding:
+def _refused(code: str, number: int, row: dict[Any, Any]) -> Finding:
     params = {"staff": str(row["staff"]), "post": str(row["post"]), "place": str(row["place"])}
-    return Finding(code, Severity.REJECTED, "assignments", key=params["staff"], params=params)
+    return Finding(code, Severity.REJECTED, "assignments", number, params["staff"], params)
 
 
 def _write(session: Session, fresh: Sequence[_Held], ended: Sequence[_Held]) -> None:

@@ -47,7 +47,7 @@ def _copy(session: Session, table: str, layer: str, frame: pd.DataFrame) -> None
     spec = LAYERS[layer]
     names = list(spec.columns)
     values: list[list[Any]] = [_plain(frame[name]) for name in names]
-    values.append(list(range(1, len(frame) + 1)))
+    values.append(row_numbers(frame))
     header = [*names, "row"]
     if spec.geometry:
         assert isinstance(frame, gpd.GeoDataFrame)
@@ -58,6 +58,13 @@ def _copy(session: Session, table: str, layer: str, frame: pd.DataFrame) -> None
     with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({listed}) FROM STDIN") as copy:
         for row in zip(*values, strict=True):
             copy.write_row(row)
+
+
+def row_numbers(frame: pd.DataFrame) -> list[int]:
+    """Numbers of a frame's rows as people count them: its labels from 0, or its positions where labels say nothing."""
+    if frame.index.is_unique and pd.api.types.is_integer_dtype(frame.index):
+        return [int(label) + 1 for label in frame.index]
+    return list(range(1, len(frame) + 1))
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -27,6 +27,7 @@ from gis.town import LAYERS, Town
 from scripts.program import Program, pass_program, print_json
 
 SHOWN_OF_A_KIND = 5
+NOTHING_TAKEN = 2  # the exit code of invalid input: a script must notice
 
 
 @click.command("import")
@@ -86,6 +87,9 @@ def command(
         print_json(_as_json(program, report, findings, files, dry_run=dry_run))
     else:
         _tell(program, report, findings, files, rejects, dry_run=dry_run)
+    if not _taken(report) and _count(findings, Severity.REJECTED):
+        program.say("import.nothing_taken", files=", ".join(file.name for file in files))
+        raise click.exceptions.Exit(NOTHING_TAKEN)
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:
@@ -133,8 +137,18 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def _sentence(program: Program, found: Finding) -> str:
-    params: Mapping[str, Any] = {"layer": found.layer, "row": found.row, "key": found.key, **found.params}
+    layer = _layer(program, found.layer)
+    params: Mapping[str, Any] = {"layer": layer, "row": found.row, "key": found.key, **found.params}
     return program.sentence(found.code, **params)
+
+
+def _layer(program: Program, name: str) -> str:
+    return program.sentence(f"layer.{name}") if name in LAYERS else name
+
+
+def _taken(report: ingest.IngestReport) -> int:
+    """Rows that are in the database now, whether they came or were there."""
+    return sum(counts.inserted + counts.updated + counts.unchanged for counts in report.counts.values())
 
 
 def _count(findings: Iterable[Finding], severity: Severity) -> int:
@@ -156,18 +170,17 @@ def _tell(
     for _, group in groupby(sorted(findings, key=kind), key=kind):
         alike = list(group)
         for found in alike[:SHOWN_OF_A_KIND]:
-            program.say(
-                "import.finding", severity=str(found.severity), text=f"{found.layer}: {_sentence(program, found)}"
-            )
+            told = f"{_layer(program, found.layer)}: {_sentence(program, found)}"
+            program.say("import.finding", severity=program.sentence(f"severity.{found.severity}"), text=told)
         if len(alike) > SHOWN_OF_A_KIND:
             program.say("import.more_findings", count=len(alike) - SHOWN_OF_A_KIND)
     for layer, counts in report.counts.items():
-        click.echo(program.sentence("import.layer_counts", layer=layer, **asdict(counts)))
+        click.echo(program.sentence("import.layer_counts", layer=_layer(program, layer), **asdict(counts)))
     click.echo(
         program.sentence(
             "import.done",
             files=", ".join(file.name for file in files),
-            rows=sum(counts.inserted + counts.updated + counts.unchanged for counts in report.counts.values()),
+            rows=_taken(report),
             rejected=_count(findings, Severity.REJECTED),
             repaired=_count(findings, Severity.REPAIRED),
         )

@@ -74,7 +74,8 @@ def take(
     data = _values(layer, raw, found, findings)
     _join_address(layer, raw, data)
     keys = _keys(layer, data)
-    data = data.drop(index=_faulty_rows(layer, data, keys, findings))
+    names = {column: header for header, column in found.items()}
+    data = data.drop(index=_faulty_rows(layer, data, keys, names, findings))
     if LAYERS[layer].geometry is not None:
         shapes = _geometries(raw.loc[data.index], mapping or {})
         if shapes is None and layer not in CAN_BE_FACTS_ALONE and LAYERS[layer].geometry_required:
@@ -124,7 +125,7 @@ def _values(layer: str, raw: pd.DataFrame, found: Mapping[str, str], findings: l
             read[int(row)] = result
             if fault:
                 severity = Severity.REJECTED if spec.required or spec.kind == "date" else Severity.REPAIRED
-                params = {"column": name, "value": str(value)[:80]}
+                params = {"column": headers[name], "value": _as_written(value)}
                 if spec.choices:
                     params["known"] = ", ".join(spec.choices)
                 findings.append(Finding(fault, severity, layer, int(row), None, params))
@@ -149,9 +150,14 @@ def _read(name: str, spec: Column, layer: str, value: Any) -> tuple[Any, str]:
     return _day(value, words)
 
 
+def _as_written(value: Any) -> str:
+    """A value for a sentence: whole numbers without the point that readers add."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value))[:80]
+
+
 def _text(name: str, spec: Column, layer: str, value: Any) -> tuple[str | None, str]:
     if isinstance(value, float) and value.is_integer():
-        value = int(value)
+        value = int(value)  # a code that a spreadsheet keeps as a number
     words = re.sub(r"\s+", " ", str(value).replace("\x00", "")).strip()[:TEXT_LONGEST]
     if not words:
         return None, ""
@@ -212,16 +218,21 @@ def _join_address(layer: str, raw: pd.DataFrame, data: pd.DataFrame) -> None:
 # --- Rows ------------------------------------------------------------------------------------------------------------
 
 
-def _faulty_rows(layer: str, data: pd.DataFrame, keys: Mapping[int, str | None], findings: list[Finding]) -> list[int]:
+def _faulty_rows(
+    layer: str,
+    data: pd.DataFrame,
+    keys: Mapping[int, str | None],
+    names: Mapping[str, str],
+    findings: list[Finding],
+) -> list[int]:
     """Rows that lack what they must have, or come a second time."""
     faulty = {found.row for found in findings if found.severity is Severity.REJECTED and found.row is not None}
     for name, spec in LAYERS[layer].columns.items():
         if not spec.required or (name == "code" and data["code"].isna().all()):
             continue
         for row in data.index[data[name].isna()].difference(sorted(faulty)):
-            findings.append(
-                Finding("import.value_missing", Severity.REJECTED, layer, int(row), keys[row], {"column": name})
-            )
+            params = {"column": names.get(name, name)}
+            findings.append(Finding("import.value_missing", Severity.REJECTED, layer, int(row), keys[row], params))
             faulty.add(int(row))
     if layer in ("areas", "communities"):
         for row, code in data["code"].drop(index=sorted(faulty)).items():

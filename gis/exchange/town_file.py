@@ -121,11 +121,15 @@ def write(town: Town, path: Path | str) -> None:
 def replacing(target: Path) -> Iterator[Path]:
     """A temporary file beside the target that takes its place once all is written.
 
+    A file that is marked read-only is not replaced, though the folder (and root) would let it.
+
     Raises
     ------
     Unavailable
         ``import.cannot_write``.
     """
+    if target.exists() and not target.stat().st_mode & 0o222:
+        raise Unavailable("import.cannot_write", path=str(target), reason="read-only")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:

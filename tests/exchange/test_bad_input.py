@@ -279,7 +279,8 @@ def test_zero_and_missing_households_are_no_fault(tmp_path: Path) -> None:
 def test_impossible_floors_heights_and_units_are_taken_as_missing(tmp_path: Path, column: str, value: Any) -> None:
     row = {"code": "X", column: value, "wkt": square(9, 0).wkt}
     made, findings = read_any(building_rows(tmp_path / "buildings.csv", row), crs="wgs84")
-    assert only(findings, "import.number_out_of_range").params["column"] == column
+    found = only(findings, "import.number_out_of_range")
+    assert found.params == {"column": column, "value": str(value)}
     assert pd.isna(made["buildings"].set_index("code").at["X", column])
 
 

@@ -73,6 +73,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in tmp_path.iterdir()] == ["town.gpkg"]
 
 
+def test_a_read_only_file_is_not_replaced_even_by_root(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    path.write_bytes(b"precious")
+    path.chmod(0o444)
+    with pytest.raises(Exception, match="cannot_write"):
+        town_file.write(town(), path)
+    assert path.read_bytes() == b"precious"
+
+
 def test_a_file_of_other_makers_is_understood_by_its_headers(tmp_path: Path) -> None:
     foreign = gpd.GeoDataFrame(
         {"code": [1001, 1002], "households": [12.0, 30.0], "floors": [6.0, np.nan], "height": [18.0, 9.0]},

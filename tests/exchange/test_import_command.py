@@ -135,6 +135,21 @@ def test_overlapping_and_crossed_outlines_are_repaired_and_told(
     assert stored(here)[0] == 8
 
 
+def test_a_file_of_which_nothing_can_be_taken_is_a_failure(
+    here: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", str(small)]) == 0
+    far = frame("buildings", [{"code": f"F{at}", "households": 3, "geometry": square(60 + at, 0)} for at in range(4)])
+    town_file.write(Town({"buildings": far}), tmp_path / "far.gpkg")
+    capsys.readouterr()
+    assert run(["import", str(tmp_path / "far.gpkg")]) == 2
+    told = capsys.readouterr().err
+    assert "坐标系" in told
+    assert "第 4 行" in told
+    assert "楼栋" in told
+    assert stored(here)[0] == 6
+
+
 def test_households_are_estimated_where_the_file_has_none(here: str, tmp_path: Path) -> None:
     path = tmp_path / "town.gpkg"
     layers = {layer: town()[layer] for layer in ("areas", "communities")}

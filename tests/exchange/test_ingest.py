@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+import shapely.affinity
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
@@ -273,6 +274,12 @@ def test_a_post_that_cannot_be_is_left_out_and_told(ruled: Session, row: dict[st
     assert report.counts["assignments"].inserted == 0
 
 
+def test_a_post_where_no_rules_are_in_force_is_told_as_such(session: Session) -> None:
+    store(session, without_posts())
+    found = only(store(session, posts({})).findings, "import.no_rules")
+    assert (found.row, found.params["place"]) == (1, "210681001001")
+
+
 # --- Preparing -------------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +341,19 @@ def test_a_known_town_that_moved_as_a_whole_is_refused(session: Session) -> None
     assert 400 < error.value.params["metres"] < 650
     ingest.prepare(session, Town({"buildings": moved}), trust_crs=True)
     ingest.prepare(session, Town({"buildings": many}))
+
+
+def test_a_few_houses_that_moved_each_its_own_way_are_taken(session: Session) -> None:
+    many = buildings(8, households=5)
+    one = frame("communities", [{"code": "1", "geometry": shapely.box(LON - 0.02, LAT - 0.02, LON + 0.06, LAT + 0.02)}])
+    store(session, Town({"communities": one, "buildings": many.assign(community="1")}))
+    ways = [((-1) ** at * 0.002 * at, 0.001 * (at % 3 - 1)) for at in range(8)]
+    redrawn = [shapely.affinity.translate(shape, *way) for shape, way in zip(many.geometry, ways, strict=True)]
+    ingest.prepare(session, Town({"buildings": many.set_geometry(gpd.GeoSeries(redrawn, crs=4326))}))
+    shifted = shapely.transform(many.geometry.to_numpy()[:5], crs.wgs84_to_gcj02)
+    with pytest.raises(InvalidInput) as error:
+        ingest.prepare(session, Town({"buildings": many[:5].set_geometry(gpd.GeoSeries(shifted, crs=4326))}))
+    assert error.value.code == "import.moved_as_a_whole"
 
 
 def test_compounds_alone_are_compared_with_the_buildings_that_are_known(session: Session) -> None:
