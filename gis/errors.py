@@ -37,7 +37,7 @@ class GridError(Exception):
         Plain values (str, int, float, bool, list, None) that the message quotes.
     """
 
-    def __init__(self, code: str, **params: Any) -> None:
+    def __init__(self, code: str, /, **params: Any) -> None:
         super().__init__(code, params)
         self.code = code
         self.params = params

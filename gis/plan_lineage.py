@@ -73,7 +73,7 @@ def recode(session: Session, plan_id: int) -> list[Edge]:
     for community_id, value in session.execute(_GIVEN, {"plan": plan_id, "scheme": SCHEME}):
         given[community_id].add(value)
     if given:
-        _set_codes(session, _final_codes(session, plan_id, survivors, given))
+        _set_codes(session, plan_id, _final_codes(session, plan_id, survivors, given))
     return edges
 
 
@@ -190,11 +190,14 @@ def _final_codes(
     return final
 
 
-def _set_codes(session: Session, final: Mapping[int, str]) -> None:
+def _set_codes(session: Session, plan_id: int, final: Mapping[int, str]) -> None:
+    """Rename cells, and what was noticed about them with them."""
     if not final:
         return
     table = Grid.__table__
     connection = session.connection()
+    cells = list(final)
+    connection.execute(_RENAME_FINDINGS, {"plan": plan_id, "cells": cells, "codes": [final[cell] for cell in cells]})
     # In two steps, because two cells may swap their codes and (plan_id, code) is unique at every moment.
     connection.execute(
         update(table).where(table.c.id.in_(list(final))).values(code=text("'~' || id"))  # type: ignore[arg-type]
@@ -204,6 +207,16 @@ def _set_codes(session: Session, final: Mapping[int, str]) -> None:
         [{"cell": cell, "new_code": code} for cell, code in final.items()],
     )
     session.expire_all()
+
+
+# One statement, because two cells may swap their codes.
+_RENAME_FINDINGS = text(
+    """
+    UPDATE plan_finding f SET key = renamed.code
+    FROM unnest(CAST(:cells AS bigint[]), CAST(:codes AS text[])) AS renamed (id, code) JOIN grid g ON g.id = renamed.id
+    WHERE f.plan_id = :plan AND f.key = g.code
+    """
+)
 
 
 def register_codes(session: Session, plan_id: int, *, at: Any) -> None:

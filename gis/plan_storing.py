@@ -92,6 +92,7 @@ def store_division(
     )
     plan.recipe = {**plan.recipe, **_plain(dict(division.recipe))}
     plan.quality = None if quality is None else _plain(quality)
+    session.flush()  # what was noticed is renamed with the cells
     recode(session, plan_id)
     note_event(session, plan, "store", actor=actor, now=now)
     audit(session, "plan.store", subject=f"plan:{plan_id}", actor=actor, now=now)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from gis import buildings, incidents, plan_copy, plans, rules, staff
 from gis.db import translate
 from gis.errors import InvalidInput, InvalidPlan, NotAllowed, NotFound, Overlap, StaleRevision, WrongState
+from gis.findings import Finding, Severity
 from gis.models import Assignment, AuditLog, Grid, GridCode, GridLineage, GridPart, PlanEvent, PlanFinding, Staff
 from gis.permissions import SYSTEM, Actor, Grant, Role
 from gis.rule_set import load_preset
@@ -235,6 +236,32 @@ def test_posts_move_with_the_cells_that_survive(session):
     x, y = town.middle(0, 0)
     cell = plans.cell_at(session, lon=x, lat=y, at=NOW)
     assert [holder.staff_name for holder in staff.responsible(session, grid_id=cell, at=NOW)] == ["人0"]
+
+
+def test_what_was_noticed_is_renamed_with_its_cell(session):
+    """A finding names its cell by code; a cell that goes on takes its old code, and the finding must follow."""
+    town = make_town(session)
+    publish(session, make_plan(session, town, pieces=(2, 2)))
+    rule_set = load_preset("bishan")
+    drawn = divide(town, rule_set, pieces=(2, 2))
+    swapped = dict(zip(drawn.cells[0]["code"], reversed(list(drawn.cells[0]["code"])), strict=True))
+    renamed = replace(
+        drawn,
+        cells=(
+            drawn.cells[0].assign(code=drawn.cells[0]["code"].map(swapped)),
+            drawn.cells[1].assign(parent=drawn.cells[1]["parent"].map(swapped)),
+        ),
+        findings=tuple(
+            Finding("partition.out_of_band.x", Severity.NOTE, "grid", key=code, params={"households": n})
+            for code, n in zip(drawn.cells[0]["code"].map(swapped), range(2), strict=True)
+        ),
+    )
+    plan = make_plan(session, town)
+    plans.store_division(session, plan.id, division=renamed, actor=SYSTEM, now=NOW)
+    found = session.execute(
+        select(PlanFinding.key, PlanFinding.params["households"].as_integer()).where(PlanFinding.plan_id == plan.id)
+    ).all()
+    assert dict(found) == dict(zip(drawn.cells[0]["code"], range(2), strict=True))
 
 
 def test_open_incidents_follow_the_plan_by_an_event(session):
