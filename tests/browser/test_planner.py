@@ -122,6 +122,19 @@ def test_a_draft_is_discarded_after_asking(visit: Opener) -> None:
     expect(page.locator(".plan-head .chip")).to_have_text("已废弃")
 
 
+def test_a_run_is_stopped_at_a_click(visit: Opener) -> None:
+    page = visit("planner", "/planner").page
+    page.get_by_role("button", name="新建划分").click()
+    form = page.get_by_role("dialog", name="新建网格划分")
+    form.get_by_role("button", name="精细").click()
+    form.get_by_role("button", name="开始划分").click()
+    progress = page.get_by_role("region", name="划分进度")
+    expect(progress.get_by_role("progressbar")).to_be_visible()
+    progress.get_by_role("button", name="停止计算").click()
+    expect(progress).to_have_attribute("data-run", "cancelled", timeout=RUN_MS)
+    expect(page.get_by_role("button", name="发布")).to_be_disabled()
+
+
 def test_a_viewer_sees_the_plan_and_nothing_to_change_it(visit: Opener) -> None:
     page = visit("viewer", "/planner").page
     expect(page.locator(".tier .figure").first).to_be_visible()

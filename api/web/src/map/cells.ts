@@ -82,7 +82,6 @@ function addCells(map: TownMap, view: CellView): void {
     id: "cell-labels",
     type: "symbol",
     source: "cell-labels",
-    minzoom: 11.5,
     layout: {
       "text-field": ["format", ["get", "tail"], {}, "\n", {}, ["get", "count"], { "font-scale": 0.82 }],
       "text-font": FONT_BOLD,
@@ -103,6 +102,7 @@ export function showCells(map: TownMap, view: CellView): void {
     if (sourceOf(map, kind)?.tiles?.[0] !== wanted[0]) source.setTiles(wanted);
     styleKind(map, view, kind);
   }
+  map.setLayerZoomRange("cell-labels", LABELS_FROM[view.kind], 24);
 }
 
 function styleKind(map: TownMap, view: CellView, kind: CellKind): void {
@@ -144,6 +144,9 @@ export function codeTail(code: string): string {
   const tail = code.slice(COMMUNITY_DIGITS);
   return tail.length > GRID_DIGITS ? `${tail.slice(0, GRID_DIGITS)}-${tail.slice(GRID_DIGITS)}` : tail;
 }
+
+/** The zooms from which the labels of a tier have room. */
+const LABELS_FROM: Record<CellKind, number> = { grids: 11.5, micro_grids: 13.4 };
 
 /** Households by cell, at the place the server names; cells stacked on one ground share a label. */
 export function labelCells(map: TownMap, cells: readonly Cell[], unit: string): void {

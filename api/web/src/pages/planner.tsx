@@ -177,11 +177,13 @@ function Desk({ session }: { session: Session }) {
   }, [plan, tier, colouring, tab, chosen]);
 
   useEffect(() => {
-    if (map && id !== null && tier)
-      showCells(map, { plan: id, kind: kindOf(tier), depth: tier.depth, colouring, revision: plan?.state });
+    if (!map || !tier) return;
+    // While a plan has no cells yet, the borders in force are the background to wait before.
+    if (id === null) showCells(map, { plan: null, kind: "grids", depth: null, colouring: "none" });
+    else showCells(map, { plan: id, kind: kindOf(tier), depth: tier.depth, colouring, revision: plan?.state });
   }, [map, id, tier, colouring, plan]);
   useEffect(() => {
-    if (map && cells.value && map.getSource("cell-labels")) labelCells(map, cells.value.rows, t("unit.households"));
+    if (map?.getSource("cell-labels")) labelCells(map, cells.value?.rows ?? [], t("unit.households"));
   }, [map, cells.value, id, language]);
 
   useEffect(() => {

@@ -38,7 +38,7 @@ export function BuildingList({ buildings, from, chosen, onPick }: Props) {
                   ? t("buildings.households", { n: building.households })
                   : word("building_use", building.use),
                 building.floors ? t("buildings.floors", { n: building.floors }) : null,
-                building.address,
+                building.name ? null : building.address,
               ]
                 .filter(Boolean)
                 .join(" · ")}
