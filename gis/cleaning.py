@@ -119,7 +119,9 @@ def _valid(frame: gpd.GeoDataFrame, log: _Log) -> gpd.GeoDataFrame:
     geometry = np.asarray(frame.geometry.to_numpy(), dtype=object)
     present = ~shapely.is_missing(geometry)
     flat = np.isin(shapely.get_type_id(geometry), (3, 6))
-    bad = np.flatnonzero(present & (~shapely.is_valid(geometry) | ~flat | (shapely.area(geometry) == 0)))
+    with np.errstate(invalid="ignore"):  # coordinates that are no numbers make no area
+        areas = np.nan_to_num(shapely.area(geometry))
+    bad = np.flatnonzero(present & (~shapely.is_valid(geometry) | ~flat | (areas == 0)))
     if not len(bad):
         return frame
     fixed, keep = geometry.copy(), np.ones(len(frame), dtype=bool)
@@ -202,9 +204,7 @@ def _beside(faces: Geometries, wanted: set[int]) -> dict[int, list[tuple[int, fl
     return beside
 
 
-def _leans_on(
-    neighbours: list[tuple[int, float]], owner: NDArray[np.int64], claimants: list[int] | None
-) -> int | None:
+def _leans_on(neighbours: list[tuple[int, float]], owner: NDArray[np.int64], claimants: list[int] | None) -> int | None:
     """The owner (one of the claimants, if there are any) with the longest border; ``None`` if none is settled."""
     lean: dict[int, float] = {}
     for other, metres in neighbours:

@@ -13,10 +13,11 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from gis import households
 from gis.cleaning import clean
 from gis.division import Division
 from gis.errors import InvalidInput, NotFound
-from gis.exchange import plan_file, town_file
+from gis.exchange import plan_file, read_any, town_file
 from gis.findings import Finding
 from gis.messages import text
 from gis.partition import divide
@@ -38,7 +39,8 @@ SHOWN = 12
 @click.option("--community", "communities", multiple=True, help="Divide only this one (may be repeated).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same plan.")
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
-@click.option("--processes", type=int, help="By default one a core for a large town.")
+@click.option("--crs", help="Coordinates of the input, where it does not say: wgs84, cgcs2000, gcj02, bd09, EPSG:…")
+@click.option("--processes", type=click.IntRange(min=1), help="By default one a core for a large town.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @pass_program
 def command(
@@ -50,6 +52,7 @@ def command(
     communities: tuple[str, ...],
     seed: int,
     effort: str,
+    crs: str | None,
     processes: int | None,
     as_json: bool,
 ) -> None:
@@ -59,9 +62,9 @@ def command(
     INPUT.gpkg has the layers communities (polygons: code) and buildings (polygons: code, households, and floors,
     units, compound where known), and may have compounds and barriers. PLAN.gpkg gets grids, micro_grids and parts.
     """
-    _refuse_same(source, out, cleaned)
+    _check_targets(source, out, cleaned)
     rule_set = _rules(rules)
-    town, noticed = clean(town_file.read(source))
+    town, noticed = _town(source, crs)
     began = time.perf_counter()
     division = _divide(town, rule_set, seed=seed, effort=effort, communities=communities, processes=processes)
     seconds = round(time.perf_counter() - began, 2)
@@ -75,14 +78,45 @@ def command(
         _say(program, report, [*noticed, *division.findings], out, cleaned)
 
 
-def _refuse_same(source: Path, *targets: Path | None) -> None:
-    """Never write over what is read, nor two results into one file, whatever the paths are called."""
-    seen = {source.resolve()}
-    for target in targets:
-        if target is not None and target.resolve() in seen:
+def _town(source: Path, crs: str | None) -> tuple[Town, tuple[Finding, ...]]:
+    """The rows that an import would take, estimated where households are missing, then cleaned."""
+    town, read = read_any(source, crs=crs)
+    town, estimated = households.estimate(town)
+    town, repaired = clean(town)
+    return town, (*read, *estimated, *repaired)
+
+
+def _check_targets(source: Path, out: Path, cleaned: Path | None) -> None:
+    """Never write over what is read, two results into one file, or a file that is none of ours."""
+    taken = [source]
+    for target, ours in ((out, "grids"), (cleaned, "communities")):
+        if target is None:
+            continue
+        if any(_is_same(target, other) for other in taken):
             raise InvalidInput("partition.same_file", path=str(target))
-        if target is not None:
-            seen.add(target.resolve())
+        if not target.absolute().parent.is_dir():
+            raise NotFound("partition.no_folder", path=str(target))
+        if target.exists() and not (_is_writable(target) and ours in _layers(target)):
+            raise InvalidInput("partition.not_ours", path=str(target))
+        taken.append(target)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def _is_writable(path: Path) -> bool:
+    # By its mode, not by what this account may do: root may write anything.
+    return path.is_file() and bool(path.stat().st_mode & 0o222)
+
+
+def _layers(path: Path) -> list[str]:
+    try:
+        return town_file.layer_names(path)
+    except InvalidInput:
+        return []
 
 
 def _rules(name: str) -> RuleSet:

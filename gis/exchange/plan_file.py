@@ -89,9 +89,9 @@ def _write(frame: gpd.GeoDataFrame, path: Path, layer: str) -> None:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text as objects: not every GDAL takes pandas' string type."""
-    text = {c: "object" for c in frame.columns if isinstance(frame[c].dtype, pd.StringDtype)}
-    return frame.astype(text)
+    """Text as objects, missing as ``None``: not every GDAL takes pandas' string type, and its NA becomes a word."""
+    text = [c for c in frame.columns if isinstance(frame[c].dtype, pd.StringDtype)]
+    return frame.assign(**{c: frame[c].astype(object).where(frame[c].notna(), None) for c in text})
 
 
 def _cells(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

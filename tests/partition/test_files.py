@@ -35,6 +35,11 @@ def small_town() -> Town:
     return town({"001": ground(5, 4), "002": ground(5, 4, x=300)}, houses, streets)
 
 
+def _plain(cells: pd.DataFrame) -> pd.DataFrame:
+    columns = pd.DataFrame(cells.drop(columns="geometry"))
+    return columns.astype(object).where(columns.notna(), None)
+
+
 def test_a_plan_file_comes_back_as_it_was(tmp_path: Path) -> None:
     place, _ = clean(small_town())
     made = divide(place, load_preset("bishan"))
@@ -44,9 +49,7 @@ def test_a_plan_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert again.findings == made.findings
     assert again.parts.equals(made.parts)
     for one, other in zip(again.cells, made.cells, strict=True):
-        pd.testing.assert_frame_equal(
-            pd.DataFrame(one.drop(columns="geometry")), pd.DataFrame(other.drop(columns="geometry"))
-        )
+        pd.testing.assert_frame_equal(_plain(one), _plain(other))
         assert one.geometry.geom_equals(other.geometry).all()
 
 
@@ -83,14 +86,28 @@ def test_the_command_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("option", ["--out", "--cleaned"])
-def test_the_input_is_never_written_over(option: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_the_input_is_never_written_over(option: str, link: str, tmp_path: Path) -> None:
     source = tmp_path / "in.gpkg"
     town_file.write(small_town(), source)
     before = source.read_bytes()
-    (tmp_path / "link.gpkg").symlink_to(source)
+    getattr(tmp_path / "link.gpkg", link)(source)
     words = {"--out": str(tmp_path / "p.gpkg"), option: str(tmp_path / "link.gpkg")}
     assert run(["partition", str(source), *[word for pair in words.items() for word in pair]]) == 2
     assert source.read_bytes() == before
+
+
+def test_a_file_of_another_kind_or_a_protected_one_is_not_replaced(tmp_path: Path) -> None:
+    source, letter, plan = (tmp_path / name for name in ("in.gpkg", "letter.txt", "plan.gpkg"))
+    town_file.write(small_town(), source)
+    letter.write_text("dear")
+    assert run(["partition", str(source), "--out", str(letter)]) == 2
+    assert letter.read_text() == "dear"
+    assert run(["partition", str(source), "--out", str(plan)]) == 0
+    assert run(["partition", str(source), "--out", str(plan)]) == 0
+    plan.chmod(0o444)
+    assert run(["partition", str(source), "--out", str(plan)]) == 2
+    assert run(["partition", str(source), "--out", str(tmp_path / "nowhere" / "plan.gpkg")]) == 3
 
 
 def test_unknown_rules_and_a_broken_rule_file_are_told(tmp_path: Path) -> None:
