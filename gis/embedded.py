@@ -147,14 +147,19 @@ def database_url(settings: Settings) -> str:
 
     Raises
     ------
+    InvalidInput
+        ``database.bad_url`` for another kind of address.
     Unavailable
         ``embedded.…`` or ``database.…``, with the remedy.
     """
     if settings.database_url is None:
         return ensure(settings.home, database=settings.database)
     url = settings.database_url.get_secret_value()
-    _check_server(url)
-    return url
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg") or not rest:
+        raise InvalidInput("database.bad_url", scheme=scheme if rest else "?")
+    _check_server(f"postgresql://{rest}")
+    return f"postgresql://{rest}"
 
 
 def ensure(home: Path, *, database: str = "wangge", durable: bool = True) -> str:
@@ -452,20 +457,35 @@ def _answers(url: str) -> bool:
 
 
 def _check_server(url: str) -> None:
-    """Refuse a server that is away, too old, or has no PostGIS to offer."""
+    """Refuse a server that is away, too old, has no PostGIS to offer, or would not let us use it."""
     try:
         with _connection(url) as connection:
             version = connection.info.server_version // 10000
             if version < OLDEST_MAJOR:
                 raise Unavailable("database.too_old", major=version, oldest=OLDEST_MAJOR)
-            query = "SELECT name FROM pg_available_extensions WHERE name = ANY(%s)"
-            found = {name for (name,) in connection.execute(query, [list(EXTENSIONS)])}
+            rows = connection.execute(_EXTENSIONS_OF_SERVER, [list(EXTENSIONS)]).fetchall()
     except psycopg.Error as error:
         raise Unavailable("database.away", said=str(error).strip()) from error
-    missing = sorted(set(EXTENSIONS) - found)
+    missing = [name for name, is_offered, _ in rows if not is_offered]
     if missing:
         command = f"apt-get install postgresql-{version}-postgis-3"
         raise Unavailable("database.no_postgis", missing=", ".join(missing), command=command)
+    forbidden = [name for name, _, is_allowed in rows if not is_allowed]
+    if forbidden:
+        commands = " ".join(f"CREATE EXTENSION {name};" for name in forbidden)
+        raise Unavailable("database.no_right_to_extensions", missing=", ".join(forbidden), command=commands)
+
+
+# Per extension: whether the server offers it, and whether it is there or this role may create it.
+_EXTENSIONS_OF_SERVER = """
+SELECT wanted.name,
+       EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = wanted.name),
+       EXISTS (SELECT FROM pg_extension e WHERE e.extname = wanted.name)
+       OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+       OR (has_database_privilege(current_database(), 'CREATE')
+           AND EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = wanted.name AND v.trusted))
+FROM unnest(%s::text[]) AS wanted (name) ORDER BY wanted.name
+"""
 
 
 # Creating and starting

@@ -111,6 +111,12 @@ def run(arguments: Sequence[str]) -> int:
         return outcome if isinstance(outcome, int) else 0
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        code, params = _usage(error)
+        return _tell(code, params, arguments, exit_code=error.exit_code)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -137,6 +143,28 @@ def _tell(code: str, params: Mapping[str, Any], arguments: Sequence[str], *, exi
     if "--json" in arguments:
         print_json({"error": {"code": code, "params": dict(params), "detail": sentence}})
     return exit_code
+
+
+def _usage(error: click.UsageError) -> tuple[str, dict[str, Any]]:
+    """What click says in English only, as a code of ours."""
+    path = error.ctx.command_path if error.ctx is not None else "wangge"
+    params: dict[str, Any] = {"help": f"`{path} --help`", "said": error.format_message().rstrip(".")}
+    if isinstance(error, click.exceptions.NoSuchCommand):
+        return "cli.no_such_command", params | {"name": error.command_name}
+    if isinstance(error, click.NoSuchOption):
+        return "cli.no_such_option", params | {"name": error.option_name}
+    if isinstance(error, click.BadParameter):
+        name = error.param_hint or _shown(error.param)
+        missing = isinstance(error, click.MissingParameter)
+        said = params["said"] if missing else error.message.rstrip(".")
+        return "cli.missing_parameter" if missing else "cli.bad_parameter", params | {"name": name, "said": said}
+    return "cli.bad_usage", params
+
+
+def _shown(parameter: click.Parameter | None) -> str:
+    if isinstance(parameter, click.Option):
+        return parameter.opts[0]
+    return "?" if parameter is None else parameter.human_readable_name
 
 
 def _language(arguments: Sequence[str]) -> str:

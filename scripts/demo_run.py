@@ -107,7 +107,8 @@ def command(program: Program, once: bool, city: str, port: int | None, as_json: 
     if not once:
         from scripts.serve import serve  # the service is needed only here
 
-        serve(program, _free_port(program, settings, is_chosen=port is not None))
+        # A port asked for by name is taken or refused; the usual one may give way.
+        serve(program, settings if port is not None else _free_port(program, settings))
 
 
 def build(
@@ -227,20 +228,19 @@ def _password(settings: Settings) -> str:
         return password
 
 
-def _free_port(program: Program, settings: Settings, *, is_chosen: bool) -> Settings:
-    """The port of the settings, or another one if somebody has it and it was not asked for by name."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-            return settings
-        except OSError as error:
-            if is_chosen:
-                raise Unavailable("demo_run.port_taken", port=settings.port) from error
-        probe.bind((settings.host, 0))
-        free = int(probe.getsockname()[1])
-    program.say("demo_run.other_port", port=settings.port, free=free)
-    return settings.model_copy(update={"port": free})
+def _free_port(program: Program, settings: Settings) -> Settings:
+    """The port of the settings, or a free one if somebody has it."""
+    from scripts.serve import require_free
+
+    try:
+        require_free(settings.host, settings.port)
+        return settings
+    except Unavailable:
+        with socket.socket() as probe:
+            probe.bind((settings.host, 0))
+            free = int(probe.getsockname()[1])
+        program.say("demo_run.other_port", port=settings.port, free=free)
+        return settings.model_copy(update={"port": free})
 
 
 def _print_figures(program: Program, figures: Mapping[str, Any]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import webbrowser
@@ -17,6 +19,7 @@ import uvicorn
 from api.app import create_app
 from gis import embedded
 from gis.db import make_engine, migrate
+from gis.errors import Unavailable
 from gis.settings import Settings
 from scripts.program import Program, pass_program
 from scripts.worker import run_beside
@@ -44,8 +47,9 @@ def serve(program: Program, settings: Settings, *, worker: bool = True, open_pag
     Raises
     ------
     Unavailable
-        If the database or PostGIS is not there.
+        ``serve.port_taken``, ``serve.cannot_listen``; or the database or PostGIS is not there.
     """
+    require_free(settings.host, settings.port)
     url = embedded.database_url(settings)
     engine = make_engine(url)
     migrate(engine)
@@ -65,6 +69,24 @@ def serve(program: Program, settings: Settings, *, worker: bool = True, open_pag
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
         )
+
+
+def require_free(host: str, port: int) -> None:
+    """Find out before anything is started whether the service could listen there.
+
+    Raises
+    ------
+    Unavailable
+        ``serve.port_taken``, ``serve.cannot_listen``.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Unavailable("serve.port_taken", port=port) from error
+            raise Unavailable("serve.cannot_listen", host=host, port=port, said=error.strerror or "") from error
 
 
 @contextmanager

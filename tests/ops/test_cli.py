@@ -86,6 +86,40 @@ def test_a_wrong_word_is_a_wrong_word(capsys: pytest.CaptureFixture[str]) -> Non
     assert "no-such-thing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["report"], "PLAN"),
+        (["demo", "--city", "atlantis"], "--city"),
+        (["demo", "--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_words_are_told_in_both_languages(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for language, sign in (("zh", "错误"), ("en", "Error")):
+        assert cli.run(["--language", language, *words]) == 2
+        sentence = capsys.readouterr().err
+        assert sign in sentence
+        assert told in sentence
+
+
+def test_a_group_without_a_word_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["embedded"])
+    assert "status" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_named_before_anything_starts() -> None:
+    import socket
+
+    from scripts.serve import require_free
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with pytest.raises(Unavailable) as caught:
+            require_free("127.0.0.1", server.getsockname()[1])
+        assert caught.value.code == "serve.port_taken"
+
+
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("WANGGE_PORT", "many")
     assert cli.run(["embedded", "status"]) == 2

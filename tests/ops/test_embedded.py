@@ -151,6 +151,25 @@ def test_an_existing_server_is_chosen_by_the_setting_and_checked(own_home: Path)
     assert caught.value.code == "database.away"
 
 
+def test_an_address_of_another_kind_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        embedded.database_url(Settings(database_url="mysql://somebody@somewhere/base"))  # type: ignore[arg-type]
+    assert caught.value.params == {"scheme": "mysql"}
+
+
+def test_a_database_without_postgis_whose_account_may_not_create_it_is_named(own_home: Path) -> None:
+    embedded.ensure(own_home, durable=False)
+    superuser = embedded._url(own_home, embedded.SUPERUSER, "postgres")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS bare")
+        connection.execute("CREATE DATABASE bare OWNER wangge TEMPLATE template0")
+    bare = embedded._url(own_home, embedded.OWNER, "bare")
+    with pytest.raises(Unavailable) as caught:
+        embedded.database_url(Settings(database_url=bare))  # type: ignore[arg-type]
+    assert caught.value.code == "database.no_right_to_extensions"
+    assert caught.value.params["missing"] == "postgis"  # the others are trusted: an owner may create them
+
+
 def test_stopping_what_does_not_run_says_so(tmp_path: Path) -> None:
     assert embedded.stop(tmp_path) is False
     assert embedded.status(tmp_path).state == "absent"
