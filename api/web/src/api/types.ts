@@ -218,6 +218,7 @@ export interface Incident {
   grid_id?: Id | null;
   grid_code?: string | null;
   grid_name?: string | null;
+  community_id?: Id | null;
   community_name?: string | null;
   compound_name?: string | null;
   building_name?: string | null;

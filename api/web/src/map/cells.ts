@@ -2,6 +2,7 @@
 
 import type { ExpressionSpecification, FilterSpecification } from "maplibre-gl";
 import type { Cell, Id } from "../api/types";
+import { communityName } from "../state/places";
 import { BELOW_NAMES, BELOW_WATER, FONT_BOLD } from "./base_style";
 import { BAND, CELLS, CHOSEN, INK, OUTLINE } from "./colours";
 import { EMPTY, setData, type TownMap } from "./town_map";
@@ -86,7 +87,7 @@ function addCells(map: TownMap, view: CellView): void {
       "text-field": ["format", ["get", "tail"], {}, "\n", {}, ["get", "count"], { "font-scale": 0.82 }],
       "text-font": FONT_BOLD,
       "text-size": ["interpolate", ["linear"], ["zoom"], 12, 10.5, 16, 15],
-      "text-padding": 3,
+      "text-padding": 6,
       "symbol-sort-key": ["-", ["get", "households"]],
     },
     paint: { "text-color": INK, "text-halo-color": "rgba(255,255,255,0.85)", "text-halo-width": 1.5 },
@@ -146,7 +147,15 @@ export function codeTail(code: string): string {
 }
 
 /** The zooms from which the labels of a tier have room. */
-const LABELS_FROM: Record<CellKind, number> = { grids: 11.5, micro_grids: 13.4 };
+const LABELS_FROM: Record<CellKind, number> = { grids: 12.2, micro_grids: 13.4 };
+
+/** A grid is named with its community, whose numbers begin anew; a micro-grid's number begins with its grid's. */
+function labelOf(cell: Cell): string {
+  if (cell.name) return cell.name;
+  if (cell.depth > 1) return codeTail(cell.code);
+  const community = communityName(cell.community_id, cell.community_name).replace(/(社区|居委会|村| Community)$/, "");
+  return `${community} ${codeTail(cell.code)}`.trim();
+}
 
 /** Households by cell, at the place the server names; cells stacked on one ground share a label. */
 export function labelCells(map: TownMap, cells: readonly Cell[], unit: string): void {
@@ -162,7 +171,7 @@ export function labelCells(map: TownMap, cells: readonly Cell[], unit: string): 
       id: stack[0].id,
       geometry: { type: "Point", coordinates: stack[0].label! },
       properties: {
-        tail: codeTail(stack[0].code) + (stack.length > 1 ? ` +${stack.length - 1}` : ""),
+        tail: labelOf(stack[0]) + (stack.length > 1 ? ` +${stack.length - 1}` : ""),
         count: `${stack.reduce((sum, cell) => sum + cell.households, 0)} ${unit}`,
         households: stack[0].households,
       },

@@ -1,7 +1,8 @@
 /** Names of the communities, one each, at the place the server names (a tile would repeat them tile by tile). */
 
-import type { Area, Box, Place } from "../api/types";
+import type { Box, Place } from "../api/types";
 import { named } from "../i18n";
+import type { Community } from "../state/places";
 import { FONT_BOLD } from "./base_style";
 import { EMPTY, setData, type TownMap } from "./town_map";
 
@@ -27,7 +28,7 @@ export function addPlaceNames(map: TownMap): void {
 
 const middle = ([west, south, east, north]: Box): Place => [(west + east) / 2, (south + north) / 2];
 
-export function showPlaceNames(map: TownMap, areas: readonly (Area & { label?: Place })[]): void {
+export function showPlaceNames(map: TownMap, areas: readonly Community[]): void {
   const features = areas.flatMap((area): GeoJSON.Feature[] => {
     const place = area.label ?? (area.bbox ? middle(area.bbox) : null);
     const name = named(area);

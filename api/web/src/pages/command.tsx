@@ -3,9 +3,9 @@
 import "../style/incident.css";
 import "../style/command.css";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { all, get } from "../api/client";
+import { get } from "../api/client";
 import { Live, type LiveState } from "../api/live";
-import type { Area, Category, Id, IncidentFeature, Paged, Place, Session } from "../api/types";
+import type { Category, Id, IncidentFeature, Paged, Place, Session } from "../api/types";
 import { clock, named, number, t, useLanguage, word } from "../i18n";
 import { type CellView, chooseCell, showCells } from "../map/cells";
 import { STATUSES } from "../map/colours";
@@ -23,6 +23,7 @@ import { StatusMark } from "../panels/status_mark";
 import { address, addressed, addressedNumber } from "../state/address";
 import { isOpen, matching, SPANS, type Span, Watch } from "../state/incidents";
 import { useLoad } from "../state/load";
+import { useCommunities } from "../state/places";
 import { useValue, Value } from "../state/value";
 import { mount } from "./mount";
 
@@ -114,10 +115,7 @@ function Desk({ session }: { session: Session }) {
       ),
     [language],
   );
-  const communities = useLoad(
-    () => all<Area & { label?: Place }>("/api/v1/areas", { level: "community", geometry: false }),
-    [],
-  );
+  const communities = useCommunities();
 
   useEffect(() => {
     const stream = new Live({
@@ -152,8 +150,8 @@ function Desk({ session }: { session: Session }) {
   }, [map]);
 
   useEffect(() => {
-    if (map && communities.value) showPlaceNames(map, communities.value.rows);
-  }, [map, communities.value]);
+    if (map) showPlaceNames(map, [...communities.values()]);
+  }, [map, communities, language]);
 
   useEffect(() => {
     if (map) showIncidents(map, shown);

@@ -24,6 +24,7 @@ import { categoryOf, StatusMark } from "../panels/status_mark";
 import { address, addressed, addressedNumber } from "../state/address";
 import { type Draft, keepDraft, keptDraft, newDraft } from "../state/draft";
 import { useLoad } from "../state/load";
+import { useCommunities } from "../state/places";
 import { usePosition } from "../state/position";
 import { mount } from "./mount";
 
@@ -65,7 +66,7 @@ function useOwnCells(): { cells: Cell[]; loading: boolean } {
 function titleOf(cells: readonly Cell[]): string | null {
   if (cells.length === 0) return null;
   if (cells.length > MOST_NAMED) return t("field.several", { n: cells.length });
-  return cells.map((cell) => cellInCommunity(cell.community_name, cell)).join(" · ");
+  return cells.map((cell) => cellInCommunity(cell, cell)).join(" · ");
 }
 
 /** What is dispatched to me, then what else is open in my grids. */
@@ -107,6 +108,7 @@ function TaskList({ tasks, me, onPick }: TaskListProps) {
 
 function Desk({ session }: { session: Session }) {
   const language = useLanguage();
+  useCommunities();
   const [map, setMap] = useState<TownMap | null>(null);
   const [draft, setDraft] = useState<Draft | null>(keptDraft());
   const [view, setView] = useState<View>(

@@ -25,6 +25,7 @@ import { StatisticsPanel } from "../panels/statistics";
 import { Violations } from "../panels/violations";
 import { address, addressed, addressedNumber } from "../state/address";
 import { useLoad } from "../state/load";
+import { useCommunities } from "../state/places";
 import { may } from "../state/session";
 import { mount } from "./mount";
 
@@ -105,7 +106,7 @@ interface ActsProps {
 }
 
 function Acts({ plan, allowed, onAsk }: ActsProps) {
-  const ready = plan !== null && plan.state === "draft" && !running(plan) && plan.run?.state !== "failed";
+  const ready = plan?.state === "draft" && (plan.run === null || plan.run.state === "done");
   return (
     <div class="acts">
       {allowed && (
@@ -138,6 +139,7 @@ function Acts({ plan, allowed, onAsk }: ActsProps) {
 
 function Desk({ session }: { session: Session }) {
   const language = useLanguage();
+  const communities = useCommunities();
   const [planId, setPlanId] = useState<Id | null>(addressedNumber("plan"));
   const [depth, setDepth] = useState(addressedNumber("depth") ?? 1);
   const [colouring, setColouring] = useState<Colouring>((addressed("colour") as Colouring) ?? "cell");
@@ -184,7 +186,7 @@ function Desk({ session }: { session: Session }) {
   }, [map, id, tier, colouring, plan]);
   useEffect(() => {
     if (map?.getSource("cell-labels")) labelCells(map, cells.value?.rows ?? [], t("unit.households"));
-  }, [map, cells.value, id, language]);
+  }, [map, cells.value, id, language, communities]);
 
   useEffect(() => {
     if (map) chooseCell(map, chosen);

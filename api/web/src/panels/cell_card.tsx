@@ -4,6 +4,7 @@ import { get } from "../api/client";
 import type { Cell, GridDetail, Tier } from "../api/types";
 import { named, number, t, word } from "../i18n";
 import { useLoad } from "../state/load";
+import { communityName } from "../state/places";
 import { Icon } from "./icons";
 import { People } from "./people";
 import { Waiting } from "./states";
@@ -46,7 +47,9 @@ export function CellCard({ cell, tier, governs, onClose }: Props) {
     <aside class="card" aria-label={t("cell.title")} data-cell={cell.id}>
       <header class="card-head">
         <div>
-          <p class="over">{[named(tier), cell.community_name].filter(Boolean).join(" · ")}</p>
+          <p class="over">
+            {[named(tier), communityName(cell.community_id, cell.community_name)].filter(Boolean).join(" · ")}
+          </p>
           <h2 class="code">{cell.code}</h2>
         </div>
         <button type="button" class="button-bare" aria-label={t("act.close")} onClick={onClose}>

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Cell, Id } from "../api/types";
 import { number, t, word } from "../i18n";
+import { communityName } from "../state/places";
 import { Empty } from "./states";
 
 const ROWS_SHOWN = 400;
@@ -60,7 +61,7 @@ export function CellTable({ cells, chosen, onPick }: Props) {
                   {cell.code}
                 </button>
               </td>
-              <td>{cell.community_name}</td>
+              <td>{communityName(cell.community_id, cell.community_name)}</td>
               <td class="numeric">{number(cell.households)}</td>
               <td>
                 <span class={`chip chip-${cell.state}`}>{word("band", cell.state)}</span>

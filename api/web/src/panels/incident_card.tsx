@@ -141,9 +141,7 @@ function Facts({ incident }: { incident: IncidentDetail }) {
   const rows: [string, string | null | undefined][] = [
     [
       t("incident.grid"),
-      incident.grid_code
-        ? cellInCommunity(incident.community_name, { name: incident.grid_name, code: incident.grid_code })
-        : null,
+      incident.grid_code ? cellInCommunity(incident, { name: incident.grid_name, code: incident.grid_code }) : null,
     ],
     [t("incident.place"), [incident.compound_name, incident.building_name].filter(Boolean).join(" ")],
     [t("incident.lead"), named(incident.lead_department)],

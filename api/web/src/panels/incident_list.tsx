@@ -38,9 +38,7 @@ export function IncidentList({ features, chosen, arrived, onPick }: Props) {
                 <span>{categoryOf(p)}</span>
               </span>
               <span class="incident-where">
-                {p.grid_code
-                  ? cellInCommunity(p.community_name, { name: p.grid_name, code: p.grid_code })
-                  : t("incidents.no_grid")}
+                {p.grid_code ? cellInCommunity(p, { name: p.grid_name, code: p.grid_code }) : t("incidents.no_grid")}
               </span>
             </button>
           </li>

@@ -100,7 +100,7 @@ function cellsOf(answer: GeotagAnswer): string {
   const lowest = answer.micro_grid ?? answer.grid;
   const cells = lowest ? [lowest] : answer.candidates.flatMap((one) => one.grid ?? one.micro_grid ?? []);
   const names = [...new Set(cells.map(cellName))].slice(0, MOST_NAMED).join(" / ");
-  return names && [answer.community?.name, names].filter(Boolean).join(" ");
+  return names && [named(answer.community), names].filter(Boolean).join(" ");
 }
 
 function Whose({ answer }: { answer: GeotagAnswer | null }) {

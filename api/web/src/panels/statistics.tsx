@@ -10,7 +10,7 @@ const LABELS_SHOWN = 8;
 type Band = [low: number | null, high: number | null];
 
 const inside = ([low, high]: Band, from: number, to: number) =>
-  (low === null || from >= low) && (high === null || to <= high + 1);
+  (low === null || from >= low) && (high === null || to <= high);
 
 function Histogram({ bins, band, name }: { bins: TierStatistics["histogram"]; band: Band; name: string }) {
   const most = Math.max(1, ...bins.map(([, , cells]) => cells));
