@@ -33,7 +33,7 @@ from gis import staff
 from gis.errors import InvalidInput, UnknownCrs
 from gis.listing.people import person
 from gis.listing.window import Row, fetch
-from gis.permissions import Action, Actor, is_within, scopes
+from gis.permissions import EVERYWHERE, Action, Actor, is_within, scopes
 
 BATCH_LIMIT = 10_000
 BORDER_M = 15.0
@@ -136,6 +136,13 @@ def geotag(session: Session, places: Sequence[Place], *, at: datetime, actor: Ac
 def geotag_one(session: Session, place: Place, *, at: datetime, actor: Actor) -> Tag:
     """`geotag` for one place."""
     return geotag(session, [place], at=at, actor=actor)[0]
+
+
+def nearest_cell(session: Session, *, lon: float, lat: float, at: datetime, within_m: float) -> Row | None:
+    """The lowest cell in force nearest to a place, anywhere, with ``id``, ``community_id`` and ``distance_m``."""
+    work = _Work(session, at=at, scopes=(EVERYWHERE,))
+    found = work.cells_near({0: (lon, lat)}, {0: within_m}).get(0)
+    return found[0] if found else None
 
 
 # --- reading the places -----------------------------------------------------------------------------------------------

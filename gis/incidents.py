@@ -240,14 +240,19 @@ def locate(
 ) -> Where:
     """Find the responsible cell of a place at an instant: it covers the place; on a border the lowest id counts.
 
-    Flags: ``in_no_community``, ``in_no_grid``, ``stack`` (cells above one another, and no floor told),
-    ``near_border`` (another cell lies within the accuracy).
+    Flags: ``in_no_community``, ``in_no_grid``, ``nearest`` (just outside; the nearest cell answers for it), ``stack``
+    (cells above one another, and no floor told), ``near_border`` (another cell lies within the accuracy).
+
+    Raises
+    ------
+    InvalidInput
+        ``incident.too_far`` from every community: a wrong coordinate system or swapped axes, mostly.
     """
     known = {"lon": lon, "lat": lat, "at": at, "accuracy": accuracy_m or 0.0}
     cells = session.execute(_CELLS, known).all()
     if not cells:
         area_id = session.scalar(_COMMUNITY, known)
-        return Where(area_id, None, None, ("in_no_grid",) if area_id is not None else ("in_no_community", "in_no_grid"))
+        return Where(area_id, None, None, ("in_no_grid",)) if area_id is not None else _outside(session, lon, lat, at)
     stacked = [cell for cell in cells if cell.floor_from is not None]
     chosen = next((cell for cell in stacked if floor is not None and _holds(cell, floor)), cells[0])
     flags: tuple[str, ...] = ("stack",) if chosen in stacked and floor is None else ()

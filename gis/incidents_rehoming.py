@@ -52,12 +52,19 @@ def rehome(session: Session, plan_id: int | None, *, actor: Actor, now: datetime
 _REHOME = text(
     """
     WITH moved AS (
-        SELECT i.id, i.grid_id AS old_id, i.status, i.last_seq + 1 AS seq, (
+        SELECT i.id, i.grid_id AS old_id, i.status, i.last_seq + 1 AS seq, coalesce((
             SELECT g.id FROM grid g
             JOIN plan p ON p.id = g.plan_id AND p.grid_depths = g.grid_depth
             JOIN plan_community pc ON pc.plan_id = g.plan_id AND pc.community_id = g.community_id
             WHERE ST_Covers(g.geom, i.geom) AND pc.in_force_during @> CAST(:at AS timestamptz)
-            ORDER BY g.id LIMIT 1) AS new_id
+            ORDER BY g.id LIMIT 1), (
+            -- just outside: the nearest of the community that took it up answers for it
+            SELECT g.id FROM grid g
+            JOIN plan p ON p.id = g.plan_id AND p.grid_depths = g.grid_depth
+            JOIN plan_community pc ON pc.plan_id = g.plan_id AND pc.community_id = g.community_id
+            WHERE 'nearest' = ANY(i.flags) AND g.community_id = i.area_id
+              AND pc.in_force_during @> CAST(:at AS timestamptz)
+            ORDER BY ST_Distance(g.geom::geography, i.geom::geography), g.id LIMIT 1)) AS new_id
         FROM incident i
         WHERE i.status NOT IN ('rejected', 'closed') AND (CAST(:plan AS bigint) IS NULL
             OR i.area_id IN (SELECT community_id FROM plan_community WHERE plan_id = :plan))

@@ -154,10 +154,43 @@ def test_what_is_reported_across_the_border_is_shown_to_its_reporter_only_of_tho
     assert service.as_("dispatcher0").get(place).status_code == 404
 
 
-def test_a_place_in_no_community_is_flagged_and_seen_by_those_who_see_everywhere(service: Any) -> None:
-    answer = report(service, "dispatcher", lon=LON - 1, lat=LAT)
-    assert answer.json()["properties"]["flags"] == ["in_no_community", "in_no_grid"]
-    assert service.as_("dispatcher").get("/api/v1/incidents").json()["total"] == 0
+def test_just_outside_the_nearest_cell_answers(service: Any) -> None:
+    made = report(service, "dispatcher", lon=LON - 0.001, lat=LAT + 0.3 * SIZE).json()
+    told = made["properties"]
+    assert (told["flags"], told["community_name"]) == (["in_no_community", "nearest"], "社区1")
+    assert told["grid_code"].startswith("210681001001001")
+    assert told["people"]
+    assert service.as_("dispatcher0").get("/api/v1/incidents").json()["total"] == 1
+
+
+def test_further_out_those_of_the_nearest_community_look_after_it(service: Any) -> None:
+    made = report(service, "dispatcher", lon=LON - 0.05, lat=LAT).json()
+    told = made["properties"]
+    assert told["flags"] == ["in_no_community", "in_no_grid"]
+    assert (told["grid_id"], told["community_name"]) == (None, "社区1")
+    assert service.as_("dispatcher0").get("/api/v1/incidents").json()["total"] == 1
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(0, 0), (LON - 1, LAT), (116.4, 39.9)])
+def test_far_from_everything_is_taken_for_a_mistake(shared: Any, lon: float, lat: float) -> None:
+    answer = report(shared, "dispatcher", lon=lon, lat=lat)
+    assert (answer.status_code, answer.json()["code"]) == (422, "incident.too_far")
+
+
+def test_what_lies_just_outside_follows_the_next_plan(service: Any) -> None:
+    from gis import plans
+    from gis.db import unit_of_work
+    from gis.permissions import SYSTEM
+    from tests.usecases.builders import make_plan
+
+    made = report(service, "dispatcher", lon=LON - 0.001, lat=LAT + 0.3 * SIZE).json()
+    service.clock.forward(minutes=1)
+    with unit_of_work(service.app.state.services.engine) as session:
+        plan = make_plan(session, service.town, pieces=(3, 2), title="next")
+        plans.publish(session, plan.id, actor=SYSTEM, now=service.clock())
+    told = service.as_("dispatcher").get(f"/api/v1/incidents/{made['id']}").json()["properties"]
+    assert told["grid_id"] not in (None, made["properties"]["grid_id"])
+    assert [entry["action"] for entry in told["log"]] == ["report", "rehome"]
 
 
 @pytest.fixture

@@ -89,8 +89,9 @@ def test_a_stack_asks_for_the_floor(session, town):
 
 
 def test_a_place_in_no_grid_is_flagged_not_refused(session, town):
-    outside = report(session, town, lon=0.0, lat=0.0)
-    assert (outside.grid_id, outside.area_id) == (None, None)
+    lon, lat = town.middle(0)
+    outside = report(session, town, lon=lon - 0.1, lat=lat)
+    assert (outside.grid_id, outside.area_id) == (None, town.community_ids[0])  # those of the nearest look after it
     assert outside.flags == ["in_no_community", "in_no_grid"]
     before = report(session, town, reported_at=LONG_AGO - timedelta(days=1))
     assert (before.grid_id, before.area_id, before.flags) == (None, town.community_ids[0], ["in_no_grid"])
@@ -101,6 +102,7 @@ def test_a_place_in_no_grid_is_flagged_not_refused(session, town):
     [
         ({"lon": 200.0}, "incident.bad_place"),
         ({"lat": float("nan")}, "incident.bad_place"),
+        ({"lon": 0.0, "lat": 0.0}, "incident.too_far"),
         ({"accuracy_m": -1.0}, "incident.bad_place"),
         ({"title": "  "}, "incident.no_title"),
         ({"severity": 9}, "incident.bad_severity"),
