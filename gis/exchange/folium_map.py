@@ -35,7 +35,8 @@ from gis.findings import Finding, Severity
 from gis.rule_set import Tier
 from gis.town import Town
 
-PALETTE = ("#7fb3d5", "#f7c59f", "#a9dfbf", "#d7bde2", "#f9e79f", "#a2d9ce", "#f5b7b1", "#aeb6bf")
+# No orange and no red among them: those warn.
+PALETTE = ("#7fb3d5", "#a9dfbf", "#d7bde2", "#f9e79f", "#a2d9ce", "#aeb6bf", "#c5cae9", "#d4e6a5")
 OUT_OF_BAND = {"under": "#e67e22", "over": "#c0392b"}
 GROUND_COLORS = {"water": "#c6e2f2", "green": "#d9ecd0", "farmland": "#eef2d8", "square": "#ece8e1"}
 BARRIER_STYLES: Mapping[str, dict[str, Any]] = {
