@@ -482,7 +482,6 @@ def _out_of_band(site: _Site, parent: Cell, cells: list[Cell], tier: Tier) -> li
             nodes = sums(owner[owner >= 0], nodes[owner >= 0]) if (owner >= 0).any() else nodes
         reason = explain(cell.households, nodes, parent.households, limits)
         params = {"households": cell.households, "low": round(limits.least), "high": round(limits.most)}
-        found.append(
-            Finding(f"partition.out_of_band.{reason}", Severity.NOTE, tier.name_zh, key=cell.code, params=params)
-        )
+        code = f"partition.out_of_band.{reason}"
+        found.append(Finding(code, Severity.NOTE, tier.name_zh, key=cell.code, params=params))
     return found
