@@ -72,8 +72,10 @@ export function toLogin(): void {
 async function call<T>(method: string, url: string, options: Options = {}): Promise<T> {
   const answer = await send(method, url, options);
   if (!answer.ok) {
-    if (answer.status === 401 && !(url === "/api/v1/session" && method === "POST")) toLogin();
-    throw await refusal(answer);
+    const problem = await refusal(answer);
+    const signingIn = url === "/api/v1/session" && method === "POST";
+    if ((answer.status === 401 && !signingIn) || problem.code === "access.must_change_password") toLogin();
+    throw problem;
   }
   return answer.status === 204 ? (undefined as T) : ((await answer.json()) as T);
 }

@@ -4,6 +4,7 @@
  */
 
 import { Value } from "../state/value";
+import { toLogin } from "./client";
 import type { IncidentFeature } from "./types";
 
 export type LiveState = "connecting" | "live" | "polling" | "lost";
@@ -60,6 +61,7 @@ export class Live {
       this.hearer.incident(JSON.parse((event as MessageEvent<string>).data));
     });
     source.addEventListener("resync", () => void this.hearer.reload().catch(() => undefined));
+    source.addEventListener("signed_out", toLogin);
     source.addEventListener("plan", () => this.hearer.plan());
   }
 
