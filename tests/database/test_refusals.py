@@ -335,7 +335,10 @@ CASES: list[tuple[str, str]] = [
         "UPDATE incident SET lead_department_id = :department, lead_locked_at = now() WHERE id = :incident;"
         "UPDATE incident SET lead_department_id = :department2 WHERE id = :incident",
     ),
-    ("tr_incident_report_frozen", "UPDATE incident SET geom = ST_SetSRID(ST_MakePoint(0, 0), 4326) WHERE id = :incident"),
+    (
+        "tr_incident_report_frozen",
+        "UPDATE incident SET geom = ST_SetSRID(ST_MakePoint(0, 0), 4326) WHERE id = :incident",
+    ),
     ("tr_incident_report_frozen", "UPDATE incident SET reported_at = now() - interval '1 y' WHERE id = :incident"),
     ("fk_incident_event_incident_id", "DELETE FROM incident WHERE id = :incident"),
     (
