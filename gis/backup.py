@@ -259,7 +259,17 @@ def _other(url: str, database: str) -> str:
 
 def _drop(url: str, name: str) -> None:
     with psycopg.connect(_other(url, "postgres"), autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        _end_connections(server, name)
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def _end_connections(server: psycopg.Connection[Any], name: str) -> None:
+    """End our own connections to a database. The server's own workers give way by themselves, and are not ours to end.
+
+    Hence not ``DROP DATABASE … WITH (FORCE)``, which fails whenever autovacuum is at work there.
+    """
+    ending = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND usename = user"
+    server.execute(ending, [name])
 
 
 def _change_over(url: str, fresh: str) -> None:
@@ -269,7 +279,7 @@ def _change_over(url: str, fresh: str) -> None:
     with psycopg.connect(_other(url, "postgres"), autocommit=True) as server:
         _allow(server, present, allowed=False)
         try:
-            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [present])
+            _end_connections(server, present)
             _rename_both(server, present, old, new)
         except psycopg.Error as error:
             _allow(server, present, allowed=True)
