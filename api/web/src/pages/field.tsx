@@ -2,7 +2,7 @@
 
 import "../style/incident.css";
 import "../style/field.css";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { all, get } from "../api/client";
 import type { Box, Building, Category, Cell, Id, IncidentFeature, Paged, Place, Session } from "../api/types";
 import { moment, t, useLanguage, word } from "../i18n";
@@ -135,7 +135,8 @@ function Desk({ session }: { session: Session }) {
   );
 
   useEffect(() => address({ view, building, task }), [view, building, task]);
-  useEffect(() => keepDraft(draft), [draft]);
+  // Before the next paint: whoever reloads right after a tap must find it again.
+  useLayoutEffect(() => keepDraft(draft), [draft]);
 
   useEffect(() => {
     if (!map) return;
