@@ -68,13 +68,29 @@ def recode(session: Session, plan_id: int) -> list[Edge]:
     In a community that was never divided the codes stay as drawn.
     """
     edges = edges_of(session, plan_id)
-    survivors = {edge.new.id: edge.old for edge in edges if edge.survives}
+    survivors = {edge.new.id: edge.old for edge in continuations(edges)}
     given = defaultdict(set)
     for community_id, value in session.execute(_GIVEN, {"plan": plan_id, "scheme": SCHEME}):
         given[community_id].add(value)
     if given:
         _set_codes(session, plan_id, _final_codes(session, plan_id, survivors, given))
     return edges
+
+
+def continuations(edges: Sequence[Edge]) -> list[Edge]:
+    """The edges along which an old cell goes on: at most one a cell, old or new.
+
+    More than half of both cannot be shared twice, but where a tower is cut at other floors than before the shared
+    households are an estimate; then the larger share goes on.
+    """
+    taken: set[tuple[str, int]] = set()
+    chosen = []
+    for edge in sorted(edges, key=lambda e: (-e.households, -e.old_area_ratio, e.old.id, e.new.id)):
+        ends = {("old", edge.old.id), ("new", edge.new.id)}
+        if edge.survives and not ends & taken:
+            taken |= ends
+            chosen.append(edge)
+    return chosen
 
 
 def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, document_no: str | None) -> None:
@@ -265,21 +281,35 @@ _OLD = text(
     """
 )
 
-# Where cuts differ, the overlap of two parts is the smaller one if one holds the other, else what would be expected.
+# Share of an old part's staircases (or floors) that a new part holds; unbounded ends are those of the building.
+_OVERLAP = """least(1.0,
+    (coalesce(upper(o.{span} * n.{span}), greatest({whole}, 1) + 1) - coalesce(lower(o.{span} * n.{span}), 1))::float
+    / greatest(coalesce(upper(o.{span}), {whole} + 1, 2) - coalesce(lower(o.{span}), 1), 1))"""
+
+# Where cuts differ, the overlap of two parts is the smaller one if one holds the other, else a share of the old one;
+# a part gives away no more than it has.
 _SHARED = text(
     f"""
-    SELECT o.grid_id AS old_id, n.grid_id AS new_id, sum(
-        CASE WHEN o.unit_span <@ n.unit_span AND o.floor_span <@ n.floor_span THEN o.households
-             WHEN n.unit_span <@ o.unit_span AND n.floor_span <@ o.floor_span THEN n.households
-             ELSE o.households::float * n.households / greatest(b.households, 1) END) AS households
-    FROM ({_PREDECESSORS}) before
-    JOIN grid_part o ON o.plan_id = before.plan_id
-    JOIN building b ON b.id = o.building_id
-    JOIN grid_part n ON n.plan_id = :plan AND n.building_id = o.building_id
-         AND n.unit_span && o.unit_span AND n.floor_span && o.floor_span
-    JOIN grid g ON g.id = o.grid_id AND g.community_id = before.community_id
-    WHERE o.households > 0 AND n.households > 0
-    GROUP BY o.grid_id, n.grid_id
+    SELECT old_id, new_id, sum(shared * least(1.0, had / given)) AS households
+    FROM (
+        SELECT *, sum(shared) OVER (PARTITION BY old_id, part_id) AS given
+        FROM (
+            SELECT o.grid_id AS old_id, n.grid_id AS new_id, o.building_part_id AS part_id, o.households::float AS had,
+                CASE WHEN o.unit_span <@ n.unit_span AND o.floor_span <@ n.floor_span THEN o.households
+                     WHEN n.unit_span <@ o.unit_span AND n.floor_span <@ o.floor_span THEN n.households
+                     ELSE o.households * {_OVERLAP.format(span="unit_span", whole="b.units")}
+                          * {_OVERLAP.format(span="floor_span", whole="b.floors")} END AS shared
+            FROM ({_PREDECESSORS}) before
+            JOIN grid_part o ON o.plan_id = before.plan_id
+            JOIN building b ON b.id = o.building_id
+            JOIN grid_part n ON n.plan_id = :plan AND n.building_id = o.building_id
+                 AND n.unit_span && o.unit_span AND n.floor_span && o.floor_span
+            JOIN grid g ON g.id = o.grid_id AND g.community_id = before.community_id
+            WHERE o.households > 0 AND n.households > 0
+        ) pairs
+    ) scaled
+    WHERE given > 0
+    GROUP BY old_id, new_id
     """
 )
 

@@ -21,7 +21,7 @@ from gis.errors import InvalidInput, InvalidPlan, NotFound, Overlap, StaleRevisi
 from gis.models import AdminArea, Grid, Plan, PlanCommunity
 from gis.permissions import Action, Actor, require
 from gis.plan_cover import Cell, Fault, faults
-from gis.plan_lineage import recode, register_codes, store_lineage, unregister_codes
+from gis.plan_lineage import continuations, recode, register_codes, store_lineage, unregister_codes
 from gis.plan_measures import histogram, statistics, violations
 from gis.plan_storing import clear, locked, locked_draft, note_event, store_division
 from gis.town_rows import town_of
@@ -227,7 +227,7 @@ def publish(
     before = _before(session, plan_id, start=start, now=now, expected=replaces)
     cells = _check_complete(session, plan_id)
     edges = recode(session, plan_id)
-    survivors = {edge.old.id: edge.new.id for edge in edges if edge.survives}
+    survivors = {edge.old.id: edge.new.id for edge in continuations(edges)}
     store_lineage(session, plan_id, edges, document_no=document_no)
     register_codes(session, plan_id, at=start)
     moved, lost = _carry_posts(session, plan, survivors, start)

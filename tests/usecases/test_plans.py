@@ -264,6 +264,28 @@ def test_what_was_noticed_is_renamed_with_its_cell(session):
     assert dict(found) == dict(zip(drawn.cells[0]["code"], range(2), strict=True))
 
 
+def test_a_tower_cut_at_other_floors_gives_away_no_more_than_it_has(session):
+    town = make_town(session)
+    publish(session, make_plan(session, town, stack=3))
+    drawn = divide(town, load_preset("bishan"), pieces=(2, 2), stack=3)
+    parts, cells = drawn.parts.copy(), drawn.cells[1].copy()
+    lower, upper = parts["floor_from"] == 1, parts["floor_from"] == 6
+    assert lower.sum() == upper.sum() == 1
+    parts.loc[lower, ["floor_to", "households"]] = [8, 14]
+    parts.loc[upper, ["floor_from", "households"]] = [9, 6]
+    for frame_column, column in (("floor_from", "floor_from"), ("floor_to", "floor_to")):
+        cells[frame_column] = cells["code"].map(parts.groupby("cell")[column].max())
+    cells["households"] = cells["code"].map(parts.groupby("cell")["households"].sum()).astype(int)
+    plan = make_plan(session, town)
+    changed = replace(drawn, parts=parts, cells=(drawn.cells[0], cells))
+    plans.store_division(session, plan.id, division=changed, actor=SYSTEM, now=NOW)
+    publish(session, plan, since=NOW)
+    given = session.execute(
+        text("SELECT from_id, sum(households_ratio) FROM grid_lineage GROUP BY 1 HAVING sum(households_ratio) > 1.001")
+    ).all()
+    assert given == []
+
+
 def test_open_incidents_follow_the_plan_by_an_event(session):
     town = make_town(session)
     publish(session, make_plan(session, town))
