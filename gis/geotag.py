@@ -82,7 +82,7 @@ class Tag:
     flags : list of str
         ``no_coordinates``, ``bad_coordinates``, ``axes_swapped``, ``unknown_crs``, ``bad_accuracy``,
         ``unknown_building``, ``unknown_address``, ``address_approximate``, ``needs_floor``, ``needs_unit``,
-        ``no_such_unit_or_floor``, ``outside``.
+        ``no_such_unit_or_floor``, ``outside``, ``no_plan_in_force`` (the community is known, no plan governed it then).
     """
 
     how: How = "none"
@@ -510,7 +510,7 @@ def _same_pile(row: Row, owner: Row) -> bool:
 
 def _nearest(tag: Tag, near: Sequence[Row]) -> Tag:
     if not near:
-        return replace(tag, flags=("outside",))
+        return replace(tag, flags=("no_plan_in_force" if tag.community else "outside",))
     owner = near[0]
     others = [row for row in near[1:] if row["distance_m"] - owner["distance_m"] < BORDER_M][:MAX_CANDIDATES]
     return replace(
@@ -775,7 +775,7 @@ def _described(
         grid=pair.get("grid"),
         micro_grid=pair.get("micro_grid"),
         candidates=candidates,
-        people=people.get(tag.grid_id, []) if tag.grid_id else [],
+        people=people.get(tag.grid_id, []) if tag.grid_id else _in_common(candidates),
     )
 
 
@@ -797,3 +797,9 @@ def _shared(candidates: Sequence[Row]) -> dict[str, Row | None]:
     """What all cells in question have in common: a stack's micro-grids lie in one grid."""
     grids = {row["grid"]["id"] for row in candidates if row.get("grid")}
     return {"grid": candidates[0]["grid"], "micro_grid": None} if len(grids) == 1 else {}
+
+
+def _in_common(candidates: Sequence[Row]) -> list[Row]:
+    """Who is responsible whichever cell of a stack is meant: the people of the grid and above."""
+    held = [row["people"] for row in candidates if row["distance_m"] == 0]
+    return [person for person in held[0] if all(person in others for others in held[1:])] if held else []

@@ -114,6 +114,8 @@ def test_a_stack_asks_for_the_floor(shared: Any) -> None:
         (6, 10),
     ]
     assert all(one["people"] for one in told["candidates"])
+    assert told["people"], "the grid's own people are responsible whichever floor it is"
+    assert all(person in one["people"] for person in told["people"] for one in told["candidates"])
 
 
 @pytest.mark.parametrize(("floor", "code"), [(1, "01"), (5, "01"), (6, "50"), (10, "50")])
@@ -248,6 +250,6 @@ def test_outside_ones_own_areas_nothing_is_told(shared: Any) -> None:
 def test_the_past_is_answered_by_the_plan_of_the_time(shared: Any) -> None:
     before = "2020-03-01T00:00:00+08:00"
     told = tag(shared, **at(1.125, 0.125), at=before)
-    assert (told["how"], told["grid_id"], told["flags"]) == ("none", None, ["outside"])
+    assert (told["how"], told["grid_id"], told["flags"]) == ("none", None, ["no_plan_in_force"])
     assert told["community"]["code"] == "210681001002"
     assert tag(shared, **at(1.125, 0.125), at=shared.clock().isoformat())["how"] == "inside"
