@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy.orm import Session
 
-from gis import db, embedded, plan_copy, plans
+from gis import plan_copy, plans
 from gis.messages import text as sentence
 from gis.permissions import SYSTEM
 from gis.worktime import CHINA
 from scripts.program import Program, pass_program, print_json
+from scripts.transaction import transaction
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 _commit = click.option("--commit", is_flag=True, help="Do it; without this it is only shown.")
@@ -26,18 +24,12 @@ def command() -> None:
     """Plans: versions of the division of communities into grids."""
 
 
-@contextmanager
-def _session(program: Program) -> Iterator[Session]:
-    with db.unit_of_work(db.make_engine(embedded.database_url(program.settings))) as session:
-        yield session
-
-
 @command.command("list")
 @_json
 @pass_program
 def list_(program: Program, as_json: bool) -> None:
     """List plans, the newest first."""
-    with _session(program) as session:
+    with transaction(program) as session:
         rows = [asdict(line) for line in plans.find(session, actor=SYSTEM)]
     if as_json:
         print_json({"plans": rows})
@@ -54,7 +46,7 @@ def list_(program: Program, as_json: bool) -> None:
 @pass_program
 def show(program: Program, plan_id: int, as_json: bool) -> None:
     """Show a plan's figures and what is out of its bands."""
-    with _session(program) as session:
+    with transaction(program) as session:
         plan = plans.get(session, plan_id)
         found: dict[str, Any] = {
             "id": plan.id,
@@ -89,7 +81,7 @@ def publish(
     program: Program, plan_id: int, since: datetime | None, document: str | None, commit: bool, as_json: bool
 ) -> None:
     """Bring a draft into force."""
-    with _session(program) as session:
+    with transaction(program) as session:
         outcome = plans.publish(
             session,
             plan_id,
@@ -126,7 +118,7 @@ def publish(
 @pass_program
 def withdraw(program: Program, plan_id: int, commit: bool) -> None:
     """Take a published plan back before its day."""
-    with _session(program) as session:
+    with transaction(program) as session:
         plans.withdraw(session, plan_id, actor=SYSTEM, now=datetime.now(UTC))
         if not commit:
             session.rollback()
@@ -139,7 +131,7 @@ def withdraw(program: Program, plan_id: int, commit: bool) -> None:
 @pass_program
 def copy(program: Program, plan_id: int, title: str) -> None:
     """Make a draft of a plan of the past, to go back to it."""
-    with _session(program) as session:
+    with transaction(program) as session:
         draft = plan_copy.copy(session, plan_id, title=title, actor=SYSTEM, now=datetime.now(UTC))
     program.say("plan.copied", plan=plan_id, draft=draft.id)
 
@@ -150,7 +142,7 @@ def copy(program: Program, plan_id: int, title: str) -> None:
 @pass_program
 def discard(program: Program, plan_id: int, commit: bool) -> None:
     """Give a draft up."""
-    with _session(program) as session:
+    with transaction(program) as session:
         plans.discard(session, plan_id, actor=SYSTEM, now=datetime.now(UTC))
         if not commit:
             session.rollback()

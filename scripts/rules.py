@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,13 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from gis import areas, db, embedded, rules
+from gis import areas, rules
 from gis.models import RuleSetRow
 from gis.permissions import SYSTEM
 from gis.rule_set import RuleSet, load_file, load_preset, preset_codes
 from gis.worktime import CHINA
 from scripts.program import Program, pass_program, print_json
+from scripts.transaction import transaction
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
@@ -26,18 +25,12 @@ def command() -> None:
     """Rule sets: tiers, bands and posts of a place from a date on."""
 
 
-@contextmanager
-def _session(program: Program) -> Iterator[Session]:
-    with db.unit_of_work(db.make_engine(embedded.database_url(program.settings))) as session:
-        yield session
-
-
 @command.command("list")
 @_json
 @pass_program
 def list_(program: Program, as_json: bool) -> None:
     """List the rule sets in the database, the newest first, and the presets that could be stored."""
-    with _session(program) as session:
+    with transaction(program) as session:
         stored = [_line(session, row) for row in rules.find(session)]
     if as_json:
         print_json({"rule_sets": stored, "presets": preset_codes()})
@@ -58,7 +51,7 @@ def store(program: Program, preset_or_file: str, area: str, valid_from: datetime
     rule_set = _load(preset_or_file)
     now = datetime.now(UTC)
     first_day = valid_from.date() if valid_from else now.astimezone(CHINA).date()
-    with _session(program) as session:
+    with transaction(program) as session:
         place = areas.by_code(session, area)
         row = rules.store(session, rule_set, area_id=place.id, valid_from=first_day, actor=SYSTEM, now=now)
         line = _line(session, row)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy.orm import Session
 
-from gis import accounts, areas, db, embedded, staff
+from gis import accounts, areas, staff
 from gis.permissions import SYSTEM, Role
 from scripts.program import Program, pass_program, print_json
+from scripts.transaction import transaction
 
 _role = click.option(
     "--role", type=click.Choice([str(role) for role in Role]), required=True, help="What the person is here."
@@ -24,12 +22,6 @@ _area = click.option("--area", help="Code of the area whose subtree the role is 
 @click.group()
 def command() -> None:
     """Accounts, roles and passwords."""
-
-
-@contextmanager
-def _session(program: Program) -> Iterator[Session]:
-    with db.unit_of_work(db.make_engine(embedded.database_url(program.settings))) as session:
-        yield session
 
 
 @command.command()
@@ -52,7 +44,7 @@ def add(
     """Make an account; prints a password to be changed at the first log-in."""
     password = _password(ask)
     now = datetime.now(UTC)
-    with _session(program) as session:
+    with transaction(program) as session:
         user = accounts.create_user(
             session,
             username=username,
@@ -77,7 +69,7 @@ def add(
 @pass_program
 def grant(program: Program, username: str, role: str, area: str | None) -> None:
     """Give a role in the subtree of an area."""
-    with _session(program) as session:
+    with transaction(program) as session:
         area_id = areas.by_code(session, area).id if area else None
         accounts.grant(
             session, username=username, role=Role(role), area_id=area_id, actor=SYSTEM, now=datetime.now(UTC)
@@ -92,7 +84,7 @@ def grant(program: Program, username: str, role: str, area: str | None) -> None:
 @pass_program
 def revoke(program: Program, username: str, role: str, area: str | None) -> None:
     """End a role; it holds from the next request on."""
-    with _session(program) as session:
+    with transaction(program) as session:
         area_id = areas.by_code(session, area).id if area else None
         accounts.revoke(
             session, username=username, role=Role(role), area_id=area_id, actor=SYSTEM, now=datetime.now(UTC)
@@ -107,7 +99,7 @@ def revoke(program: Program, username: str, role: str, area: str | None) -> None
 def password(program: Program, username: str, ask: bool) -> None:
     """Set a new password and end the person's sessions."""
     new = _password(ask)
-    with _session(program) as session:
+    with transaction(program) as session:
         accounts.set_password(session, username=username, password=new, actor=SYSTEM, now=datetime.now(UTC))
     program.say("access.password_set", username=username)
     if not ask:
@@ -120,7 +112,7 @@ def password(program: Program, username: str, ask: bool) -> None:
 @pass_program
 def lock(program: Program, username: str, is_open: bool) -> None:
     """Lock an account and end its sessions, or open it again."""
-    with _session(program) as session:
+    with transaction(program) as session:
         accounts.set_active(session, username=username, is_active=is_open, actor=SYSTEM, now=datetime.now(UTC))
     program.say("access.user_unlocked" if is_open else "access.user_locked", username=username)
 
@@ -131,7 +123,7 @@ def lock(program: Program, username: str, is_open: bool) -> None:
 def list_(program: Program, as_json: bool) -> None:
     """List accounts with their roles."""
     now = datetime.now(UTC)
-    with _session(program) as session:
+    with transaction(program) as session:
         users: list[dict[str, Any]] = [
             {
                 "username": user.username,
