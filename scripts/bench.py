@@ -12,12 +12,16 @@ import numpy as np
 from gis.partition import kernel
 from gis.partition.instance import label_all, read
 from gis.partition.search import effort_named
+from scripts import bench_instance
 from scripts.program import Program, pass_program, print_json
 
 
 @click.group("bench")
 def command() -> None:
     """Measure the engine."""
+
+
+command.add_command(bench_instance.command)
 
 
 @command.command("partition")

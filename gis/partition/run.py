@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gis import crs
+from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import FloatArray, Geometries, IntArray, dissolve, sums
 from gis.partition.diagnosis import diagnose, explain
@@ -132,6 +133,34 @@ def divide_community(job: Job, cancelled: Callable[[], bool] | None = None) -> A
     frames = tuple(_frame(site, cells) for cells in tiers)
     geometry = tuple(_polygons(site, cells) for cells in tiers)
     return Answer(frames, geometry, _parts(site, tiers[-1]), tuple(findings))
+
+
+def graph_of(job: Job, tier: Tier) -> tuple[Problem, FloatArray]:
+    """A whole community as the graph of one tier.
+
+    Returns
+    -------
+    problem : Problem
+    barrier_m : float array, shape (borders,)
+        Metres of each border of the problem that lie on a road, river or wall.
+
+    Raises
+    ------
+    InvalidInput
+        ``partition.no_band`` if the tier names no numbers of households.
+    """
+    limits = Limits.of(tier)
+    if limits is None or tier.cell_of != "band":
+        raise InvalidInput("partition.no_band", tier=tier.name_zh)
+    site = _settle(job)
+    whole = Cell(job.code, None, np.arange(site.atoms), int(site.households.sum()))
+    node_of = _nodes(site, whole, tier, limits)
+    problem = _problem(site, whole, node_of, tier, limits)
+    nodes = len(problem.households)
+    a, b = node_of[site.ground.a], node_of[site.ground.b]
+    name = np.minimum(a, b) * nodes + np.maximum(a, b)
+    border = np.searchsorted(problem.a * nodes + problem.b, name[a != b])  # the problem keeps its borders in this order
+    return problem, sums(border, site.ground.barrier_m[a != b], len(problem.a))
 
 
 # --- Ground and people -----------------------------------------------------------------------------------------------
