@@ -91,14 +91,18 @@ def noded(lines: Geometries, *, step: float = 1.0) -> shapely.Geometry:
 
 def faces_of(lines: Geometries) -> Geometries:
     """Polygons that the lines enclose, noded on the lattice: a valid coverage, dangling ends ignored."""
-    found = shapely.get_parts(shapely.polygonize(shapely.get_parts(noded(lines))))
-    return np.asarray(found, dtype=object)
+    return _polygonized(shapely.get_parts(noded(lines)))
+
+
+def _polygonized(noded_lines: Geometries) -> Geometries:
+    return np.asarray(shapely.get_parts(shapely.polygonize(noded_lines)), dtype=object)
 
 
 # Lines inside an outline keep to a coarser lattice, and to a distance from the outline that only short straight
 # approaches cross. Borders so near to each other that the space between counts as a gap (5 cm) cannot come about.
 _COARSE = 16.0
 _MARGIN = 200.0
+_APPROACH_REACH = 2 * _MARGIN  # nothing of an approach is farther from the outline
 
 
 class Weave:
@@ -108,32 +112,37 @@ class Weave:
     ----------
     outline : Polygon or MultiPolygon
         On the lattice.
+    landings : float array, shape (n, 2), or None
+        Where lines may meet the outline; `landings_on` its sides if None.
     """
 
-    def __init__(self, outline: shapely.Geometry) -> None:
+    def __init__(self, outline: shapely.Geometry, landings: FloatArray | None = None) -> None:
         self._outline = outline
         self._ring = shapely.boundary(outline)
         self._inner = shapely.buffer(outline, -_MARGIN, quad_segs=2)
-        self._landings = np.rint(shapely.get_coordinates(shapely.segmentize(self._ring, 2 * _MARGIN)))
-        shapely.prepare(self._outline)
-        shapely.prepare(self._inner)
+        self._core = shapely.buffer(outline, -_APPROACH_REACH, quad_segs=2)
+        self._landings = landings_on(*sides_of(np.array([outline], dtype=object))) if landings is None else landings
+        for area in (self._outline, self._ring, self._inner, self._core):
+            shapely.prepare(area)
 
     def faces(self, lines: Geometries) -> Geometries:
         """Tile the outline along lines (on the lattice); dangling ends are left out."""
-        kept = shapely.get_parts(shapely.intersection(lines, self._inner))
-        kept = kept[shapely.get_dimensions(kept) == 1]
         ring = np.array([self._ring], dtype=object)
+        kept = clipped_lines(lines, self._inner)
         if not len(kept):
             return self._within(faces_of(ring))
-        inner = noded(kept, step=_COARSE)
-        return self._within(faces_of(np.concatenate([ring, [inner], self._approaches(inner)])))
+        inner = shapely.get_parts(noded(kept, step=_COARSE))
+        # What lies away from the outline is noded by now, and no approach comes near it.
+        done = shapely.contains_properly(self._core, inner)
+        rim = noded(np.concatenate([ring, inner[~done], self._approaches(inner[~done])]))
+        return self._within(_polygonized(np.concatenate([shapely.get_parts(rim), inner[done]])))
 
-    def _approaches(self, inner: shapely.Geometry) -> Geometries:
+    def _approaches(self, inner: Geometries) -> Geometries:
         """Short straight lines from where the inner lines were cut off to the outline."""
-        parts = shapely.get_parts(inner)
-        ends = np.unique(np.vstack([shapely.get_coordinates(shapely.get_point(parts, i)) for i in (0, -1)]), axis=0)
-        near = shapely.distance(shapely.points(ends), self._ring) < _MARGIN + 1.5 * _COARSE
-        ends = ends[near]
+        if not len(inner):
+            return np.empty(0, dtype=object)
+        ends = np.unique(np.vstack([shapely.get_coordinates(shapely.get_point(inner, i)) for i in (0, -1)]), axis=0)
+        ends = ends[shapely.dwithin(self._ring, shapely.points(ends), _MARGIN + 1.5 * _COARSE)]
         if not len(ends):
             return np.empty(0, dtype=object)
         landing = self._landings[cKDTree(self._landings).query(ends)[1]]
@@ -148,7 +157,43 @@ class Weave:
         """The lines between faces, without the approaches to the outline: what `faces` makes the same faces of."""
         pieces = segments_of(faces)
         free = ~touches_outline(pieces)
-        return np.asarray(shapely.linestrings(np.stack([pieces.start[free], pieces.end[free]], axis=1)), dtype=object)
+        lines = shapely.linestrings(np.stack([pieces.start[free], pieces.end[free]], axis=1))
+        return np.asarray(shapely.get_parts(shapely.line_merge(shapely.multilinestrings(lines))), dtype=object)
+
+
+def clipped_lines(lines: Geometries, area: shapely.Geometry) -> Geometries:
+    """The parts of lines in an area; what lies inside it stays as it is."""
+    inside = shapely.contains_properly(area, lines)
+    cut = shapely.get_parts(shapely.intersection(lines[~inside], area))
+    return np.concatenate([lines[inside], cut[shapely.get_dimensions(cut) == 1]])
+
+
+def sides_of(polygons: Geometries) -> tuple[FloatArray, FloatArray]:
+    """Start and end of every side of polygons, shape (sides, 2) each."""
+    points, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(polygons)), return_index=True)
+    follows = np.flatnonzero(ring[:-1] == ring[1:])
+    return points[follows], points[follows + 1]
+
+
+def landings_on(start: FloatArray, end: FloatArray) -> FloatArray:
+    """Lattice points along sides, 2 to 4 m apart: the same ones whichever way, and for whichever area, they are asked.
+
+    Two areas that share a side so meet its lines at the same points. The points are exactly on the side where enough
+    lattice points are, and otherwise nearest to it.
+    """
+    if not len(start):
+        return np.empty((0, 2))
+    swap = (start[:, 0] > end[:, 0]) | ((start[:, 0] == end[:, 0]) & (start[:, 1] > end[:, 1]))
+    first, last = np.where(swap[:, None], end, start), np.where(swap[:, None], start, end)
+    way = last - first
+    count = np.maximum(np.ceil(np.hypot(*way.T) / (2 * _MARGIN)).astype(np.int64), 1)
+    side = np.repeat(np.arange(len(way)), count - 1)
+    number = np.arange(len(side)) - np.repeat(np.cumsum(count - 1) - (count - 1), count - 1) + 1
+    share = number / count[side]
+    exact = np.gcd(*np.abs(way).astype(np.int64).T)[side]
+    share = np.where(exact >= count[side], np.rint(share * exact) / np.maximum(exact, 1), share)
+    between = np.rint(first[side] + share[:, None] * way[side])
+    return np.unique(np.vstack([first, last, between]), axis=0)
 
 
 def _keys(points: FloatArray) -> IntArray:
