@@ -36,12 +36,21 @@ def text(code: str, params: Mapping[str, Any], *, language: str = "zh") -> str:
     """Put a code and its parameters into a sentence.
 
     A parameter that the template names and the caller forgot is shown as ``?`` rather than failing: this function
-    runs while an error is being reported.
+    runs while an error is being reported. A parameter ``remedy`` is itself a code with parameters, whose sentence
+    follows.
     """
     template = catalogue(language).get(code)
     if template is None:
         return code + (f" {dict(params)}" if params else "")
-    return template.format_map(_Lenient({key: _readable(key, value, language) for key, value in params.items()}))
+    words = {key: _readable(key, value, language) for key, value in params.items()}
+    return template.format_map(_Lenient(words)) + _remedy(params.get("remedy"), language)
+
+
+def _remedy(remedy: Any, language: str) -> str:
+    if not isinstance(remedy, Mapping) or remedy.get("code") not in catalogue(language):
+        return ""
+    way = text(remedy["code"], remedy.get("params", {}), language=language)
+    return ("" if language == "zh" else " ") + text("relax.cheapest", {"way": way}, language=language)
 
 
 _WORDS = frozenset({"action", "possible", "role", "state", "status"})
