@@ -46,9 +46,14 @@ TERMS: tuple[Term, ...] = (
     Term("group_piece", "(compound, grid) pairs; (building, micro-grid) pairs", "pair", 400.0, 60.0,
          "地域相邻: compounds and buildings stay whole where they fit"),
     Term("compactness", "1 - 4πA/P²", "cell", 100.0, 60.0, "方便管理: round rather than long"),
-    Term("reach", "walk from the best base to the farthest inhabited cell", "m", 0.5, 0.0, "便于服务"),
+    Term("reach", "walk from the best base to the farthest inhabited place", "m", 0.5, 0.0, "便于服务"),
     Term("enclave", "1 if the only neighbour surrounds the cell", "cell", 300.0, 100.0, "责任明确"),
     Term("band", "floor bands of a stack", "band", 0.0, 150.0, "a stack of floors only where nothing else will do"),
+    Term("similarity", "1 - Σ share² of housing classes and uses, by households", "cell", 60.0, 0.0, "构成相似"),
+    Term("span", "longest walk between two inhabited places", "m", 0.0, 0.0,
+         "方便管理; at rest by default, because reach and compactness already hold a cell together"),
+    Term("stability", "households that leave the cell of the plan in force", "household", 3.0, 3.0,
+         "a redraw changes as little as it must; counts only where there is a plan in force"),
 )  # fmt: skip
 
 

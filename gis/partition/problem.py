@@ -16,6 +16,18 @@ from gis.geometry import FloatArray, IntArray
 from gis.partition.kernel import Graph, Terms
 
 MOST_FOR_REACH = 2500  # nodes; beyond it the matrix of distances is left out, and reach with it
+# Land without households weighs little in a redraw, but something: a border does not wander for nothing.
+LAND_M2 = 500.0
+MOST_OF_LAND = 5.0
+
+
+def words(count: int) -> NDArray[np.uint64]:
+    """The first ``count`` words of a fixed random row (SplitMix64), so that sets of nodes can be told apart."""
+    with np.errstate(over="ignore"):
+        x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,12 @@ class Problem:
     walkable : bool array, shape (borders,)
     terms : Terms
         Band and weights.
+    mix : float array, shape (nodes, kinds), optional
+        Households of each kind (housing class and use); rows of zeros where the kind is unknown.
+    past : int array, shape (nodes,), optional
+        Number of the cell of the plan in force that each node lies in; -1 for none (a new building).
+    held : int array, shape (nodes,), optional
+        0 free; 1 stays in the cell that it starts in; 2 and nothing enters or leaves that cell.
     """
 
     households: FloatArray
@@ -49,6 +67,9 @@ class Problem:
     cut_cost_m: FloatArray
     walkable: NDArray[np.bool_]
     terms: Terms
+    mix: FloatArray | None = None
+    past: IntArray | None = None
+    held: IntArray | None = None
 
     def __post_init__(self) -> None:
         if not len(self.households):
@@ -115,17 +136,27 @@ class Problem:
         order = np.lexsort((np.concatenate([b_all, a_all]), end))
         n = len(self.households)
 
-        def both(values: NDArray[np.generic]) -> NDArray[np.generic]:
-            return np.ascontiguousarray(np.concatenate([values, values])[order])
+        def both_ways(values: NDArray[np.generic]) -> NDArray[np.generic]:
+            return np.concatenate([values, values])
 
-        nodes = (self.households, self.area_m2, self.perimeter_m)
+        def both(values: NDArray[np.generic]) -> NDArray[np.generic]:
+            return np.ascontiguousarray(both_ways(values)[order])
+
+        past = np.full(n, -1, dtype=np.int64) if self.past is None else self.past
+        held = np.zeros(n, dtype=np.int64) if self.held is None else self.held
+        outside = self.perimeter_m - np.bincount(end, both_ways(length), n)
+        weight = np.where(self.households > 0, self.households, np.minimum(self.area_m2 / LAND_M2, MOST_OF_LAND))
+        nodes = (self.households, self.area_m2, self.perimeter_m, outside, weight)
         return Graph(
             first=np.searchsorted(end[order], np.arange(n + 1)).astype(np.int64),
             place=np.ascontiguousarray(np.column_stack(nodes), dtype=np.float64),
-            kind=np.ascontiguousarray(np.column_stack([self.group, self.is_tall]), dtype=np.int64),
+            kind=np.ascontiguousarray(np.column_stack([self.group, self.is_tall, held, past]), dtype=np.int64),
             edge=np.column_stack([np.concatenate([b_all, a_all])[order], both(joins), both(rank)]).astype(np.int64),
             metres=np.ascontiguousarray(np.column_stack([both(length), both(cost)]), dtype=np.float64),
             distance=self._distances(a, b),
+            mix=np.zeros((n, 0)) if self.mix is None else np.ascontiguousarray(self.mix, dtype=np.float64),
+            past=np.bincount(past[past >= 0], weight[past >= 0]).astype(np.float64),
+            word=words(n),
         )
 
     def _ranks(self, a: IntArray, b: IntArray, length: FloatArray, cost: FloatArray) -> IntArray:

@@ -33,6 +33,7 @@ class Effort:
         )
 
 
+MEMO_BITS = 17
 PATIENCE = 4  # times the restarts of an effort, while a cell is out of its band
 
 EFFORTS: Mapping[str, Effort] = {
@@ -72,13 +73,30 @@ def effort_named(name: str) -> Effort:
     return EFFORTS[name]
 
 
-def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[], bool] | None = None) -> Solution:
+def solve(
+    problem: Problem,
+    *,
+    seed: int,
+    effort: Effort,
+    start: IntArray | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> Solution:
     """Find labels of low cost; every cell in one piece (over `Problem.links`).
 
     Parameters
     ----------
+    start : int array, shape (nodes,), optional
+        Labels to begin from, each cell in one piece; needed where nodes are held. By default one whole is split.
     cancelled : callable, optional
         Asked between restarts; the best so far is given.
+    progress : callable, optional
+        Called between restarts with the share of the work done (0 … 1) and the cost of the best so far.
+
+    Raises
+    ------
+    InvalidInput
+        ``partition.bad_start`` where nodes are held and no labels to begin from are given.
 
     Notes
     -----
@@ -87,23 +105,29 @@ def solve(problem: Problem, *, seed: int, effort: Effort, cancelled: Callable[[]
     """
     n = len(problem.households)
     total, terms = problem.total, problem.terms
-    if n == 1 or (total <= terms.high and total < 2 * terms.low) or total == 0:
+    if problem.held is not None and problem.held.any() and start is None:
+        raise InvalidInput("partition.bad_start")
+    if start is None and (n == 1 or (total <= terms.high and total < 2 * terms.low) or total == 0):
         return Solution(np.zeros(n, dtype=np.int64), 0.0)
-    most = int(min(n, np.ceil(1.4 * total / max(terms.low, 1.0)) + 4))
+    label = np.zeros(n, dtype=np.int64) if start is None else _numbered(start)
+    most = max(int(min(n, np.ceil(1.4 * total / max(terms.low, 1.0)) + 4)), int(label.max()) + 2)
     steps = max(effort.steps, effort.steps_per_node * n)
+    memo = kernel.memo(MEMO_BITS)
     best: Solution | None = None
     for restart in range(PATIENCE * effort.restarts):
         if best is not None and restart >= effort.restarts and _outside(best, problem) == 0:
             break
-        label = np.zeros(n, dtype=np.int64)
         found = np.zeros(n, dtype=np.int64)
+        number = seed * 1009 + restart
         cost = float(
             kernel.anneal(
-                problem.graph, label, most, terms, steps, effort.hot, effort.cold, seed * 1009 + restart, True, found
+                problem.graph, label, most, terms, memo, steps, effort.hot, effort.cold, number, start is None, found
             )
         )
         if best is None or cost < best.cost - 1e-9:
             best = Solution(_numbered(found), cost)
+        if progress is not None:
+            progress(min((restart + 1) / effort.restarts, 1.0), best.cost)
         if cancelled is not None and cancelled():
             break
     assert best is not None
