@@ -85,6 +85,8 @@ class Known:
     neighbours : mapping of str to (float, float), optional
         Households of the communities beside this one, and the metres between their middles. Not known: some
         neighbour will do.
+    is_graph : bool
+        Whether the borders say what hangs together; if not, only sums are looked at.
     """
 
     names: Sequence[str] | None = None
@@ -92,6 +94,7 @@ class Known:
     keep_whole: bool = False
     towers_told: bool = False
     neighbours: Mapping[str, tuple[float, float]] | None = None
+    is_graph: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +320,8 @@ class Study:
             return None
         if not self.sums_fit.get(round(float(value)), True):
             return "fits_nothing"
+        if not self.known.is_graph:
+            return None
         return "fits_nothing_near" if self.completes(node)[0] is False else None
 
 
@@ -490,7 +495,7 @@ def _stuck(study: Study, layer: str, key: str) -> Iterable[Finding]:
 def _unstick(study: Study, nodes: Sequence[int]) -> list[Relaxation]:
     limits, terms, known = study.limits, study.problem.terms, study.known
     ways = stuck_ways(study.problem.households[list(nodes)], limits, terms)
-    if len(nodes) <= 12:
+    if len(nodes) <= 12 and known.is_graph:
         nearest = [min(study.completes(v)[1:], key=lambda size: outside(size, limits)) for v in nodes]
         ways.append(allow(nearest, limits, terms))
     total = float(study.problem.households[list(nodes)].sum())
