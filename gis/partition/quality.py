@@ -60,10 +60,10 @@ def statistics(division: Division, town: Town) -> dict[str, Any]:
     outer = town.geo("communities")
     codes = set(division.cells[0]["community"])
     above = outer[outer["code"].isin(codes)]
-    above_of = dict(zip(above["code"].astype(str), _metric(above, zone), strict=True))
+    above_of = dict(zip(above["code"].astype(str), metric_shapes(above, zone), strict=True))
     tiers = []
     for depth, (tier, cells) in enumerate(zip(division.rules.grid_tiers, division.cells, strict=True)):
-        shapes = _metric(cells, zone)
+        shapes = metric_shapes(cells, zone)
         parent = cells["community" if depth == 0 else "parent"].astype(str).to_numpy()
         ground = ~pd.DataFrame({"parent": parent, "ground": shapely.to_wkb(shapes)}).duplicated().to_numpy()
         tiers.append(
@@ -77,7 +77,7 @@ def statistics(division: Division, town: Town) -> dict[str, Any]:
             }
         )
         above_of = dict(zip(cells["code"].astype(str), shapes, strict=True))
-    top = _banded(division)
+    top = banded_position(division)
     return {
         "tiers": tiers,
         "gap_m2": round(sum(t["gap_m2"] for t in tiers), 3),
@@ -121,12 +121,14 @@ def violations(division: Division) -> list[dict[str, Any]]:
     return items
 
 
-def _metric(frame: gpd.GeoDataFrame, zone: int) -> Geometries:
+def metric_shapes(frame: gpd.GeoDataFrame, zone: int) -> Geometries:
+    """Geometry of a frame in metres."""
     geometry = np.asarray(frame.geometry.to_numpy(), dtype=object)
     return np.asarray(shapely.transform(geometry, lambda xy: crs.points_to_metric(xy, zone)), dtype=object)
 
 
-def _banded(division: Division) -> int:
+def banded_position(division: Division) -> int:
+    """Position among the grid tiers of the top one that is cut by a band: what most measures are about."""
     tiers = division.rules.grid_tiers
     return next((i for i, t in enumerate(tiers) if t.cell_of == "band" and t.kind == "grid"), len(tiers) - 1)
 
@@ -180,26 +182,35 @@ def _on_barriers(cells: gpd.GeoDataFrame, communities: gpd.GeoDataFrame, town: T
     barriers = town["barriers"]
     if not len(barriers):
         return None
-    edges = shapely.segmentize(shapely.boundary(_metric(cells, zone)), LOOK_EVERY_M)
-    start, end = _straight(edges)
+    edges = shapely.segmentize(shapely.boundary(metric_shapes(cells, zone)), LOOK_EVERY_M)
+    start, end = straight_pieces(edges)
     middle, length = shapely.points((start + end) / 2), np.hypot(*(end - start).T)
-    inner = ~_near(middle, shapely.boundary(_metric(communities, zone)), ON_OUTLINE_M)
-    on = inner & _near(middle, _metric(barriers, zone), ON_BARRIER_M)
+    inner = ~are_near(middle, shapely.boundary(metric_shapes(communities, zone)), ON_OUTLINE_M)
+    on = inner & are_near(middle, metric_shapes(barriers, zone), ON_BARRIER_M)
     return round(float(length[on].sum() / length[inner].sum()), 4) if inner.any() else None
 
 
-def _straight(lines: Geometries) -> tuple[FloatArray, FloatArray]:
+def straight_pieces(lines: Geometries) -> tuple[FloatArray, FloatArray]:
     """Both ends of every straight piece of lines."""
     points, line = shapely.get_coordinates(shapely.get_parts(lines), return_index=True)
     follows = np.flatnonzero(line[:-1] == line[1:])
     return points[follows], points[follows + 1]
 
 
-def _near(places: Geometries, lines: Geometries, distance_m: float) -> NDArray[np.bool_]:
-    pieces = shapely.linestrings(np.stack(_straight(lines), axis=1))
+def are_near(places: Geometries, lines: Geometries, distance_m: float) -> NDArray[np.bool_]:
+    """Which places lie within a distance of lines."""
+    pieces = shapely.linestrings(np.stack(straight_pieces(lines), axis=1))
     found = np.zeros(len(places), dtype=bool)
     found[shapely.STRtree(pieces).query(places, predicate="dwithin", distance=distance_m)[0]] = True
     return found
+
+
+def cells_of_parts(division: Division, position: int) -> pd.Series:
+    """The code of the cell of a tier that each part lies in."""
+    cell = division.parts["cell"].astype(str)
+    for cells in reversed(division.cells[position + 1 :]):
+        cell = cell.map(dict(zip(cells["code"].astype(str), cells["parent"].astype(str), strict=True)))
+    return cell
 
 
 def _compounds(division: Division, town: Town, top: int) -> dict[str, int]:
@@ -207,10 +218,7 @@ def _compounds(division: Division, town: Town, top: int) -> dict[str, int]:
     if tier.households_max is None or not buildings["compound"].notna().any():
         return {"small_compounds": 0, "small_compounds_cut": 0}
     compound = dict(zip(buildings["code"].astype(str), buildings["compound"], strict=True))
-    cell = division.parts["cell"].astype(str)
-    for cells in reversed(division.cells[top + 1 :]):
-        cell = cell.map(dict(zip(cells["code"].astype(str), cells["parent"].astype(str), strict=True)))
-    lived = division.parts.assign(compound=division.parts["building"].map(compound), top=cell)
+    lived = division.parts.assign(compound=division.parts["building"].map(compound), top=cells_of_parts(division, top))
     lived = lived[(lived["households"] > 0) & lived["compound"].notna()]
     by = lived.groupby("compound").agg(households=("households", "sum"), cells=("top", "nunique"))
     small = by[by["households"] <= tier.households_max]
