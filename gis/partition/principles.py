@@ -1,7 +1,7 @@
 """The principles by which planners argue for a grid, as sub-scores from 0 to 100 that they can read and defend.
 
 Donggang draws grids by 界线清晰、任务适当、责任明确、便于服务, Tongliang by 地域相邻、构成相似、规模适度、方便管理.
-Each is a weighted mean of components; a component has a raw figure with its unit, and a score by a formula that stands in
+Each is a weighted mean of components; a component has a raw figure with its unit, and a score by a formula that is in
 `COMPONENTS`. All is measured on the finished division and the town, independently of what the search believed, and
 only for the top tier that is cut by a band. What the data do not say stays unknown (``None``) and is left out of the
 mean; how much is known is told beside it.
