@@ -8,10 +8,14 @@ annealing), `run` (one community from ground to cells), `division_of` (many comm
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from gis.division import Division
 from gis.rule_set import RuleSet
 from gis.town import Town
+
+if TYPE_CHECKING:
+    from gis.partition.redraw import Locks
 
 
 def divide(
@@ -24,6 +28,10 @@ def divide(
     processes: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    enough: Callable[[], bool] | None = None,
+    previous: Division | None = None,
+    stability: float = 0.5,
+    locks: Locks | None = None,
 ) -> Division:
     """Divide a town's communities into the cells of every grid tier of a rule set.
 
@@ -43,7 +51,16 @@ def divide(
     progress : callable, optional
         Called with (communities done, communities in all, code of the one just done).
     cancelled : callable, optional
-        Asked now and then; when it says yes the work stops.
+        Asked now and then; when it says yes the work stops with nothing to show.
+    enough : callable, optional
+        Asked now and then; from its yes on the best plan so far is taken: of communities not begun the quick start.
+    previous : Division, optional
+        The plan in force, of which as much is to stay as ``stability`` says. Cells that go on keep their codes, the
+        others get codes that it never used.
+    stability : float
+        0 (as if there was no plan in force) to 1 (change only what is broken); see `redraw.weight_per_household`.
+    locks : Locks, optional
+        Buildings, grids and micro-grids of the plan in force that stay.
 
     Returns
     -------
@@ -54,7 +71,8 @@ def divide(
     ------
     InvalidInput
         ``partition.no_communities``, ``partition.unknown_community``, ``partition.unknown_effort``,
-        ``partition.unknown_term``, ``partition.cancelled``.
+        ``partition.unknown_term``, ``partition.cancelled``, ``partition.bad_stability``, ``partition.lock_unknown``,
+        ``partition.locks_without_plan``.
     """
     from gis.partition.division_of import divide_town  # numba is slow to load and most callers only need the name
 
@@ -67,6 +85,10 @@ def divide(
         processes=processes,
         progress=progress,
         cancelled=cancelled,
+        enough=enough,
+        previous=previous,
+        stability=stability,
+        locks=locks,
     )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import geopandas as gpd
@@ -16,16 +14,18 @@ import shapely
 from gis import crs
 from gis.division import Division
 from gis.errors import InvalidInput
-from gis.findings import Finding
+from gis.findings import Finding, Severity
 from gis.geometry import Geometries
-from gis.partition import kernel
-from gis.partition.run import Answer, Job, divide_community
+from gis.partition.redraw import Locks, pasts_of, stated
+from gis.partition.run import Answer, divide_community
 from gis.partition.search import effort_named
+from gis.partition.site import Job
+from gis.partition.spreading import spread
 from gis.rule_set import RuleSet
 from gis.town import WGS84, Town
 
 FEW_BUILDINGS = 600  # starting a process costs about as much as dividing so many
-COLUMNS = ("code", "households", "floors", "units", "height_m", "compound")
+COLUMNS = ("code", "households", "floors", "units", "height_m", "compound", "use")
 NEAR_DEGREES = 1e-4
 
 
@@ -39,15 +39,39 @@ def divide_town(
     processes: int | None,
     progress: Callable[[int, int, str], None] | None,
     cancelled: Callable[[], bool] | None,
+    enough: Callable[[], bool] | None = None,
+    previous: Division | None = None,
+    stability: float = 0.5,
+    locks: Locks | None = None,
+    cluster: str | None = None,
+    within: Callable[[int, float, float], None] | None = None,
 ) -> Division:
     """See `gis.partition.divide`."""
     jobs = jobs_of(town, rules, seed=seed, effort=effort, communities=communities)
+    recipe = _recipe(jobs, seed, effort)
+    locks = locks or Locks()
+    if previous is not None:
+        pasts = pasts_of(previous, rules, stability=stability, locks=locks)
+        jobs = [replace(job, past=pasts.get(job.code)) for job in jobs]
+        recipe["redraw"] = stated(stability, locks)
+    elif locks:
+        raise InvalidInput("partition.locks_without_plan")
     answers: dict[int, Answer] = {}
-    for number, answer in _answers(jobs, _process_count(jobs, processes), cancelled):
+    few = processes is None and sum(len(job.buildings) for job in jobs) <= FEW_BUILDINGS
+    for number, answer in spread(
+        divide_community,
+        jobs,
+        order=largest_first(jobs),
+        processes=1 if few else processes,
+        cluster=cluster,
+        cancelled=cancelled,
+        enough=enough,
+        progress=within,
+    ):
         answers[number] = answer
         if progress is not None:
             progress(len(answers), len(jobs), jobs[number].code)
-    return _put_together([answers[i] for i in range(len(jobs))], rules, _recipe(jobs, seed, effort))
+    return _put_together([answers[i] for i in range(len(jobs))], rules, recipe)
 
 
 def jobs_of(
@@ -59,6 +83,7 @@ def jobs_of(
     search = effort_named(effort)
     buildings, barriers, compounds = town["buildings"], town["barriers"], town["compounds"]
     home = buildings["community"].astype("string").to_numpy() if len(buildings) else np.empty(0, dtype=object)
+    housing = dict(zip(compounds["code"].astype(str), compounds["housing_class"], strict=True))
     jobs = []
     for code, outline in zip(chosen["code"].astype(str), chosen.geometry, strict=True):
         here = buildings[np.asarray(home == code, dtype=bool)]
@@ -67,7 +92,10 @@ def jobs_of(
             Job(
                 code=code,
                 outline=outline,
-                buildings=pd.DataFrame({c: here[c].to_numpy() for c in COLUMNS}),
+                buildings=pd.DataFrame(
+                    {c: here[c].to_numpy() for c in COLUMNS}
+                    | {"housing_class": here["compound"].astype(object).map(housing).to_numpy(dtype=object)}
+                ),
                 footprints=_geometries(here),
                 barriers=_geometries(near_barriers),
                 barrier_kinds=tuple(near_barriers["kind"].astype(str)),
@@ -79,6 +107,11 @@ def jobs_of(
             )
         )
     return jobs
+
+
+def largest_first(jobs: Sequence[Job]) -> list[int]:
+    """An order in which no long job is left for the end."""
+    return sorted(range(len(jobs)), key=lambda i: (-len(jobs[i].buildings), i))
 
 
 def _chosen(town: Town, codes: Sequence[str] | None) -> gpd.GeoDataFrame:
@@ -108,44 +141,6 @@ def _geometries(frame: pd.DataFrame) -> Geometries:
     return np.asarray(frame.geometry.to_numpy(), dtype=object)
 
 
-# --- Running ---------------------------------------------------------------------------------------------------------
-
-
-def _process_count(jobs: list[Job], asked: int | None) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if asked is None:
-        asked = cores if sum(len(job.buildings) for job in jobs) > FEW_BUILDINGS else 1
-    # A daemonic process (a pool's worker) may not have children.
-    alone = multiprocessing.current_process().daemon
-    return 1 if alone else max(min(asked, len(jobs)), 1)
-
-
-def _answers(jobs: list[Job], processes: int, cancelled: Callable[[], bool] | None) -> Iterator[tuple[int, Answer]]:
-    if processes == 1:
-        for number, job in enumerate(jobs):
-            _stop_if(cancelled)
-            yield number, divide_community(job, cancelled)
-        return
-    kernel.warm()  # so that the workers find the compiled search and do not compile it each
-    # Largest first, so that no long one is left for the end. Spawned, because forking a process with threads is unsafe.
-    order = sorted(range(len(jobs)), key=lambda i: (-len(jobs[i].buildings), i))
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: dict[Any, int] = {pool.submit(divide_community, jobs[i]): i for i in order}
-        try:
-            while waiting:
-                done, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                _stop_if(cancelled)
-                for future in done:
-                    yield waiting.pop(future), future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _stop_if(cancelled: Callable[[], bool] | None) -> None:
-    if cancelled is not None and cancelled():
-        raise InvalidInput("partition.cancelled")
-
-
 # --- Putting together ------------------------------------------------------------------------------------------------
 
 
@@ -168,4 +163,20 @@ def _put_together(answers: list[Answer], rules: RuleSet, recipe: dict[str, Any])
         cells.append(gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(geometry, crs=WGS84)))
     parts = pd.concat([answer.parts for answer in answers], ignore_index=True)
     findings: list[Finding] = [finding for answer in answers for finding in answer.findings]
+    recipe["cost"] = _costs(answers, rules)
+    if any(answer.is_cut_short for answer in answers):
+        recipe["is_cut_short"] = True
+        findings.append(Finding("partition.cut_short", Severity.NOTE, "communities"))
     return Division(rules, tuple(cells), parts, tuple(findings), recipe)
+
+
+def _costs(answers: list[Answer], rules: RuleSet) -> dict[str, dict[str, float]]:
+    """The cost of each tier by terms, over all communities."""
+    tiers: dict[str, dict[str, float]] = {}
+    for depth, tier in enumerate(rules.grid_tiers):
+        terms: dict[str, float] = {}
+        for answer in answers:
+            for term, cost in answer.costs[depth].items():
+                terms[term] = terms.get(term, 0.0) + cost
+        tiers[tier.name_zh] = {term: round(cost, 1) for term, cost in terms.items()}
+    return tiers

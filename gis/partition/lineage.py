@@ -69,10 +69,7 @@ def matching_tiers(old: RuleSet, new: RuleSet) -> list[int | None]:
     at: dict[str, list[int]] = {"grid": [], "micro_grid": []}
     for position, tier in enumerate(old.grid_tiers):
         at[tier.kind].append(position)
-    matched: list[int | None] = []
-    for tier in reversed(new.grid_tiers):
-        matched.append(at[tier.kind].pop() if at[tier.kind] else None)
-    return matched[::-1]
+    return [at[tier.kind].pop() if at[tier.kind] else None for tier in reversed(new.grid_tiers)][::-1]
 
 
 def cell_numbers(division: Division, depth: int) -> IntArray:

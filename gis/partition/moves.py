@@ -157,8 +157,12 @@ def _edges(
 ) -> pd.DataFrame:
     old_h = before.cells[old_depth]["households"].to_numpy(dtype=float)
     new_h = division.cells[depth]["households"].to_numpy(dtype=float)
-    of_old = np.where(old_h[common.old] > 0, common.old_households / np.maximum(old_h[common.old], 1), common.old_ground)
-    of_new = np.where(new_h[common.new] > 0, common.new_households / np.maximum(new_h[common.new], 1), common.new_ground)
+    of_old = np.where(
+        old_h[common.old] > 0, common.old_households / np.maximum(old_h[common.old], 1), common.old_ground
+    )
+    of_new = np.where(
+        new_h[common.new] > 0, common.new_households / np.maximum(new_h[common.new], 1), common.new_ground
+    )
     rows = list(_pair_rows(common, of_old, of_new, went_on))
     old_left = 1 - _summed(common.old, of_old, len(old_h))
     new_left = 1 - _summed(common.new, of_new, len(new_h))
@@ -168,8 +172,8 @@ def _edges(
     frame = pd.DataFrame(rows, columns=["o", "n", "kind", "households", "of_old", "of_new"])
     frame["old_percent"] = _percent(frame, "o", "of_old")
     frame["new_percent"] = _percent(frame, "n", "of_new")
-    old_code = np.append(before.cells[old_depth]["code"].astype(object).to_numpy(), None)
-    new_code = np.append(division.cells[depth]["code"].astype(object).to_numpy(), None)
+    old_code = np.array([*before.cells[old_depth]["code"].astype(str), None], dtype=object)
+    new_code = np.array([*division.cells[depth]["code"].astype(str), None], dtype=object)
     frame = frame.assign(depth=depth + 1, old=old_code[frame["o"]], new=new_code[frame["n"]])
     return frame.sort_values(["old", "new"], ignore_index=True)[list(LINEAGE_COLUMNS)]
 
@@ -189,7 +193,7 @@ def _pair_rows(
 
 
 def _summed(number: np.ndarray, value: FloatArray, count: int) -> FloatArray:
-    return np.bincount(number, value, count) if len(number) else np.zeros(count)
+    return np.asarray(np.bincount(number, value, count), dtype=np.float64) if len(number) else np.zeros(count)
 
 
 def _percent(frame: pd.DataFrame, key: str, ratio: str) -> FloatArray:

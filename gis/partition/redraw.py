@@ -211,7 +211,7 @@ def _cells_of_buildings(past: Past) -> pd.Series:
 
 
 def _numbers(values: pd.Series) -> IntArray:
-    return values.astype("Float64").fillna(0).to_numpy(dtype=float).astype(np.int64)
+    return np.asarray(values.astype("Float64").fillna(0).to_numpy(dtype=float), dtype=np.int64)
 
 
 def _locked_parts(past: Past) -> NDArray[np.bool_]:
@@ -274,9 +274,7 @@ def remember(
     place, was_there = _places_of_atoms(ground, shapes, atom, dwelling, households)
     up = _ups(past.division)
     lowest = len(past.division.cells) - 1
-    cell_of_place = tuple(
-        None if m is None else (np.arange(len(shapes)) if m == lowest else up[m]) for m in past.tiers
-    )
+    cell_of_place = tuple(None if m is None else (np.arange(len(shapes)) if m == lowest else up[m]) for m in past.tiers)
     locked = _locked_places(past)
     return Memory(past, place, was_there, cell_of_place, _held(past, up, place, ground, buildings), locked,
                   _bands(past, of_cell, len(shapes)))  # fmt: skip
@@ -315,7 +313,7 @@ def _places_of_atoms(
     known = dwelling >= 0
     weight = np.zeros((atoms, places))
     np.add.at(weight, (atom[known], dwelling[known]), households[known] + 1e-6)
-    was_there = weight.any(axis=1)
+    was_there = np.asarray(weight.any(axis=1), dtype=bool)
     place[was_there] = weight[was_there].argmax(axis=1)
     return place, was_there
 
@@ -339,7 +337,7 @@ def _held(
     pinned = np.isin(buildings["code"].astype(str).to_numpy(), list(past.locks.buildings))
     is_pinned = pinned[ground.building] & (ground.building >= 0) if len(pinned) else np.zeros(len(place), dtype=bool)
     held = []
-    for depth, tier in enumerate(past.tiers):
+    for tier in past.tiers:
         state = np.full(len(place), FREE, dtype=np.int64)
         if tier is not None:
             below = [of for level, of in locked.items() if level > tier]
@@ -450,7 +448,7 @@ def _leaning(problem: Problem, a: IntArray, b: IntArray) -> FloatArray:
         if border is not None:
             lean[i] = problem.length_m[border] + 3.0 * problem.cut_cost_m[border]
     together = (problem.group[a] == problem.group[b]) & (problem.group[a] >= 0)
-    return lean + 1e6 * together
+    return np.asarray(lean + 1e6 * together)
 
 
 # --- Codes -----------------------------------------------------------------------------------------------------------

@@ -7,356 +7,302 @@ processes or machines in any order with the same result.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
-from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from gis import crs
-from gis.errors import InvalidInput
+from gis.division import Division
 from gis.findings import Finding, Severity
-from gis.geometry import FloatArray, Geometries, IntArray, dissolve, sums
-from gis.partition.diagnosis import diagnose, explain
-from gis.partition.ground import BARRIER_CLASS, Ground, Plot, survey
+from gis.geometry import Geometries, IntArray, sums
+from gis.partition.cells import Group, frame_of, numbered, parts_table, polygons_of
+from gis.partition.costs import breakdown
+from gis.partition.diagnosis import Known, Study, counts_that_fit, diagnose, explain_cell, remedy, tower
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
+from gis.partition.redraw import FIXED, FREE, Past, lock_findings, majority, recoded, start_labels
 from gis.partition.search import Effort, solve
-from gis.partition.units import Parts, floor_bands, plan_parts, shares
+from gis.partition.site import Cell, Job, Site, graph_of, nodes_of, problem_of, settle, tall_atoms, weight_of
+from gis.partition.spreading import Signals
+from gis.partition.units import floor_bands, shares
 from gis.rule_set import RuleSet, Tier
+from gis.town import WGS84
 
-LEAST_STACK_FLOORS = 4
+__all__ = ["Answer", "Job", "divide_community", "graph_of"]
 
-
-@dataclass(frozen=True)
-class Job:
-    """A community with all that its division depends on; geometry in EPSG:4326.
-
-    Attributes
-    ----------
-    code : str
-    outline : Polygon or MultiPolygon
-    buildings : DataFrame
-        Columns code, households, floors, units, height_m, compound; positions are building numbers.
-    footprints : array of polygons, shape (buildings,)
-    barriers : array of lines
-    barrier_kinds : tuple of str
-    compounds : array of polygons
-        Outlines that cells follow where nothing else speaks against it.
-    zone : int
-        EPSG code of the metric system.
-    """
-
-    code: str
-    outline: shapely.Geometry
-    buildings: pd.DataFrame
-    footprints: Geometries
-    barriers: Geometries
-    barrier_kinds: tuple[str, ...]
-    compounds: Geometries
-    rules: RuleSet
-    zone: int
-    seed: int
-    effort: Effort
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell while it is made: its atoms, and its floors where it is one of a stack."""
-
-    code: str
-    parent: str | None
-    atoms: IntArray
-    households: int
-    floors: tuple[int, int] | None = None
+AT_ONCE = Effort(1, 0, 0, 1.0, 1.0)  # the quick start alone, when there is to be no more searching
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Cells of every grid tier of one community, top first, with geometry; parts; what was noticed."""
+    """Cells of every grid tier of one community, top first, with geometry; parts; what was noticed.
+
+    Attributes
+    ----------
+    costs : tuple of mapping
+        For each grid tier the cost by terms, as the search saw it.
+    is_cut_short : bool
+        Whether the search was told that it was enough.
+    """
 
     cells: tuple[pd.DataFrame, ...]
     geometry: tuple[Geometries, ...]
     parts: pd.DataFrame
     findings: tuple[Finding, ...]
+    costs: tuple[Mapping[str, float], ...] = ()
+    is_cut_short: bool = False
 
 
 @dataclass(frozen=True)
-class _Site:
-    """A community's atoms with who lives there.
+class _Cut:
+    """What came of one cell above: groups of atoms, what was noticed, the cost by terms; the problem, if there was."""
 
-    Attributes
-    ----------
-    building, unit, atom, households : int arrays, shape (dwellings,)
-        One entry a building's unit: where it stands and who lives there.
-    """
-
-    job: Job
-    parts: Parts
-    ground: Ground
-    building: IntArray
-    unit: IntArray
-    atom: IntArray
-    households: IntArray
-    atom_households: FloatArray = field(repr=False)
-
-    @property
-    def atoms(self) -> int:
-        return len(self.ground.building)
+    groups: list[Group]
+    findings: list[Finding] = field(default_factory=list)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    study: Study | None = None
+    node_of: IntArray | None = None
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Atoms that become one cell, or a stack of cells."""
+class _Unwatched:
+    """Nobody waits: never enough, nobody to tell."""
 
-    atoms: IntArray
-    bands: tuple[tuple[int, int], ...] = ()
+    def enough(self) -> bool:
+        return False
+
+    def progress(self, share: float, best: float) -> None:
+        pass
 
 
-def divide_community(job: Job, cancelled: Callable[[], bool] | None = None) -> Answer:
+def divide_community(job: Job, signals: Signals | None = None) -> Answer:
     """Cut one community into the cells of every grid tier of its rule set."""
-    site = _settle(job)
+    signals = signals or _Unwatched()
+    site = settle(job)
+    answer = _divided(site, job.rules, signals)
+    return answer if job.past is None else _with_old_codes(job, job.past, answer)
+
+
+def _divided(site: Site, rules: RuleSet, signals: Signals) -> Answer:
+    job = site.job
     findings = list(_opened(site))
     above = [Cell(job.code, None, np.arange(site.atoms), int(site.households.sum()))]
     tiers: list[list[Cell]] = []
-    for depth, tier in enumerate(job.rules.grid_tiers):
+    costs: list[dict[str, float]] = []
+    for depth, tier in enumerate(rules.grid_tiers):
         here: list[Cell] = []
-        for parent in above:
-            groups, noticed = _cut(site, parent, tier, cancelled)
-            cells = _number(site, parent, groups, tier, top=depth == 0)
-            findings += noticed + _out_of_band(site, parent, cells, tier)
+        spent: dict[str, float] = {}
+        for number, parent in enumerate(above):
+            told = _Progress(signals, (depth + number / len(above)) / len(rules.grid_tiers),
+                             1 / len(above) / len(rules.grid_tiers))  # fmt: skip
+            cut = _cut(site, parent, depth, rules, told)
+            cells = numbered(site, parent, cut.groups, tier, top=depth == 0)
+            findings += cut.findings + _out_of_band(site, parent, cells, cut, depth)
+            for term, cost in cut.costs.items():
+                spent[term] = spent.get(term, 0.0) + cost
             here += cells
         tiers.append(here)
+        costs.append(spent)
         above = here
-    frames = tuple(_frame(site, cells) for cells in tiers)
-    geometry = tuple(_polygons(site, cells) for cells in tiers)
-    return Answer(frames, geometry, _parts(site, tiers[-1]), tuple(findings))
+    frames = tuple(frame_of(site, cells) for cells in tiers)
+    geometry = tuple(polygons_of(site, cells) for cells in tiers)
+    cut_short = signals.enough()
+    return Answer(frames, geometry, parts_table(site, tiers[-1]), tuple(findings), tuple(costs), cut_short)
 
 
-def graph_of(job: Job, tier: Tier) -> tuple[Problem, FloatArray]:
-    """A whole community as the graph of one tier.
+@dataclass(frozen=True)
+class _Progress:
+    """A part of a community's work, told as a share of the whole."""
 
-    Returns
-    -------
-    problem : Problem
-    barrier_m : float array, shape (borders,)
-        Metres of each border of the problem that lie on a road, river or wall.
+    signals: Signals
+    before: float
+    share: float
 
-    Raises
-    ------
-    InvalidInput
-        ``partition.no_band`` if the tier names no numbers of households.
-    """
-    limits = Limits.of(tier)
-    if limits is None or tier.cell_of != "band":
-        raise InvalidInput("partition.no_band", tier=tier.name_zh)
-    site = _settle(job)
-    whole = Cell(job.code, None, np.arange(site.atoms), int(site.households.sum()))
-    node_of = _nodes(site, whole, tier, limits)
-    problem = _problem(site, whole, node_of, tier, limits)
-    nodes = len(problem.households)
-    a, b = node_of[site.ground.a], node_of[site.ground.b]
-    name = np.minimum(a, b) * nodes + np.maximum(a, b)
-    border = np.searchsorted(problem.a * nodes + problem.b, name[a != b])  # the problem keeps its borders in this order
-    return problem, sums(border, site.ground.barrier_m[a != b], len(problem.a))
+    def __call__(self, share: float, best: float) -> None:
+        self.signals.progress(self.before + self.share * share, best)
 
 
-# --- Ground and people -----------------------------------------------------------------------------------------------
-
-
-def _settle(job: Job) -> _Site:
-    """Survey the ground, and put every building's units on their atoms."""
-    bands = [(tier, Limits.of(tier)) for tier in job.rules.grid_tiers if tier.cell_of == "band"]
-    whole = [limits for tier, limits in bands if limits and tier.kind == "grid"]
-    small = [limits for tier, limits in bands if limits and tier.kind == "micro_grid"]
-    to_metric = _metric(job)
-    parts = plan_parts(
-        job.buildings,
-        to_metric,
-        grid=min(whole, key=lambda limits: limits.most) if whole else None,
-        micro=small[-1] if small else None,
-        keep_whole=job.rules.keep_buildings_whole,
+def _with_old_codes(job: Job, past: Past, answer: Answer) -> Answer:
+    """Rename cells that continue one of the plan in force, and the others to what was never used."""
+    frames = tuple(
+        gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(shapes, crs=WGS84))
+        for frame, shapes in zip(answer.cells, answer.geometry, strict=True)
     )
-    classes = np.array([BARRIER_CLASS[kind] for kind in job.barrier_kinds], dtype=np.int64)
-    is_wall = np.array([kind == "wall" for kind in job.barrier_kinds], dtype=bool)
-    plot = Plot(job.outline, job.footprints, parts.units, job.barriers, classes, is_wall, job.compounds)
-    ground = survey(plot, job.zone)
-    building = np.repeat(np.arange(len(parts.units)), parts.units)
-    unit = np.concatenate([np.arange(n) for n in parts.units]) if len(parts.units) else np.empty(0, dtype=np.int64)
-    households = (
-        np.concatenate([parts.unit_households(b) for b in range(len(parts.units))])
-        if len(parts.units)
-        else np.empty(0, dtype=np.int64)
-    )
-    atom = _atoms_of(job, ground, building, unit)
-    atom_households = sums(atom, households, len(ground.building))
-    return _Site(job, parts, ground, building, unit, atom, households, atom_households)
-
-
-def _metric(job: Job) -> Geometries:
-    if not len(job.footprints):
-        return job.footprints
-    return np.asarray(shapely.transform(job.footprints, lambda xy: crs.points_to_metric(xy, job.zone)), dtype=object)
-
-
-def _atoms_of(job: Job, ground: Ground, building: IntArray, unit: IntArray) -> IntArray:
-    """The atom of each unit; of a unit without ground of its own that of the nearest unit, or what covers it."""
-    of: dict[int, dict[int, int]] = {}
-    for atom, (b, u) in enumerate(zip(ground.building.tolist(), ground.unit.tolist(), strict=True)):
-        if b >= 0:
-            of.setdefault(b, {})[u] = atom
-    atoms = np.full(len(building), -1, dtype=np.int64)
-    for i, (b, u) in enumerate(zip(building.tolist(), unit.tolist(), strict=True)):
-        if b in of:
-            nearest = min(of[b], key=lambda v: (abs(v - u), v))
-            atoms[i] = of[b][nearest]
-    lost = np.flatnonzero(atoms < 0)
-    if len(lost):
-        faces = ground.lattice.to_wgs84(ground.faces)
-        places = shapely.point_on_surface(job.footprints[building[lost]])
-        atoms[lost] = ground.atom_of_face[shapely.STRtree(faces).nearest(places)]
-    return atoms
-
-
-def _opened(site: _Site) -> list[Finding]:
-    """Buildings over the maximum of the grid: cut by staircases, or kept whole because the rules say so."""
-    parts, found = site.parts, []
-    limits = [Limits.of(t) for t in site.job.rules.grid_tiers if t.kind == "grid" and t.cell_of == "band"]
-    high = min((limit.most for limit in limits if limit), default=np.inf)
-    for b in np.flatnonzero(parts.households > high):
-        params = {"households": int(parts.households[b]), "high": round(high), "units": int(parts.units[b])}
-        if parts.is_cut[b]:
-            code = "partition.building_cut_estimated" if parts.units_estimated[b] else "partition.building_cut"
-        else:
-            code = "partition.building_kept_whole"
-        found.append(
-            Finding(code, Severity.NOTE, "buildings", key=str(site.job.buildings["code"].iloc[b]), params=params)
+    name = recoded(Division(job.rules, frames, answer.parts), past, job.code)
+    cells = tuple(
+        frame.assign(
+            code=frame["code"].map(name).astype("string"),
+            parent=frame["parent"].map(name).astype("string") if depth else frame["parent"],
         )
-    for b in np.flatnonzero(parts.floors_estimated & (parts.households > _most_of_parts(site))):
-        params = {"households": int(parts.households[b]), "floors": int(parts.floors[b])}
-        key = str(site.job.buildings["code"].iloc[b])
-        found.append(Finding("partition.floors_estimated", Severity.NOTE, "buildings", key=key, params=params))
-    return found
-
-
-def _most_of_parts(site: _Site) -> float:
-    """Most households of a cell made of parts; infinite where no tier has such cells."""
-    limits = [Limits.of(t) for t in site.job.rules.grid_tiers if t.kind == "micro_grid" and t.cell_of == "band"]
-    return min((limit.most for limit in limits if limit), default=np.inf)
+        for depth, frame in enumerate(answer.cells)
+    )
+    parts = answer.parts.assign(cell=answer.parts["cell"].map(name).astype("string"))
+    findings = [replace(f, key=name.get(f.key or "", f.key)) for f in answer.findings]
+    findings += lock_findings(past, job.buildings)
+    return replace(answer, cells=cells, parts=parts, findings=tuple(findings))
 
 
 # --- Cutting ---------------------------------------------------------------------------------------------------------
 
 
-def _cut(
-    site: _Site, parent: Cell, tier: Tier, cancelled: Callable[[], bool] | None
-) -> tuple[list[_Group], list[Finding]]:
+def _cut(site: Site, parent: Cell, depth: int, rules: RuleSet, told: _Progress) -> _Cut:
+    tier = rules.grid_tiers[depth]
     limits = Limits.of(tier)
     if tier.cell_of == "building":
-        return _by_building(site, parent), []
+        return _Cut(_by_building(site, parent))
     if tier.cell_of == "parent" or limits is None:
-        return [_Group(parent.atoms)], []
-    node_of = _nodes(site, parent, tier, limits)
-    problem = _problem(site, parent, node_of, tier, limits)
+        return _Cut([Group(parent.atoms)])
+    node_of = nodes_of(site, parent, tier, limits)
+    problem = problem_of(site, parent, node_of, depth, rules)
+    study = Study(problem, limits, _known(site, parent, node_of, tier))
     noticed = []
     if tier.kind == "grid":
-        noticed = diagnose(problem, limits, layer=tier.name_zh, key=parent.code)
-    seed = zlib.crc32(f"{site.job.seed}/{parent.code}/{tier.ordinal}".encode())
-    effort = site.job.effort if tier.kind == "grid" else site.job.effort.for_parts()
-    solution = solve(problem, seed=seed, effort=effort, cancelled=cancelled)
-    label = solution.label[node_of]
-    groups = [_Group(parent.atoms[label == number]) for number in range(solution.cells)]
+        noticed = diagnose(problem, limits, layer=tier.name_zh, key=parent.code, known=study.known)
+        noticed += _left_by_locks(problem, limits, tier, parent)
+    start = _start(site, parent, problem, node_of, depth)
+    label = None if start is None else _as_it_was(site, parent, problem, start, depth)
+    if label is None:
+        label = _searched(site, parent, problem, start, tier, told)
+    costs = {term: float(cost.sum()) for term, cost in breakdown(problem, label).items()}
+    groups = [Group(parent.atoms[label[node_of] == number]) for number in range(int(label.max()) + 1)]
     if tier.kind == "micro_grid":
-        groups = [_stacked(site, group, limits) for group in groups]
-    return groups, noticed
+        groups = [_stacked(site, group, depth, limits) for group in groups]
+    return _Cut(groups, noticed, costs, study, node_of)
 
 
-def _nodes(site: _Site, parent: Cell, tier: Tier, limits: Limits) -> IntArray:
-    """Number the nodes of the graph over the parent's atoms: whole buildings, or parts where those are wanted."""
-    owner = site.ground.building[parent.atoms]
-    alone = np.full(len(parent.atoms), True)
-    if tier.kind == "grid":
-        here = sums(owner[owner >= 0], site.atom_households[parent.atoms][owner >= 0], owner.max(initial=0) + 1)
-        opened = site.parts.is_cut[owner] if len(site.parts.is_cut) else np.zeros(len(owner), dtype=bool)
-        alone = (owner < 0) | (opened & (here[owner] > limits.most))
-    name = np.where(alone, -1 - np.arange(len(owner)), owner)
-    return np.unique(name, return_inverse=True)[1].astype(np.int64)
-
-
-def _problem(site: _Site, parent: Cell, node_of: IntArray, tier: Tier, limits: Limits) -> Problem:
-    ground, atoms = site.ground, parent.atoms
-    nodes = int(node_of.max()) + 1
-    at = np.full(site.atoms, -1, dtype=np.int64)
-    at[atoms] = node_of
-    inner = (at[ground.a] >= 0) & (at[ground.b] >= 0)
-    a, b = at[ground.a[inner]], at[ground.b[inner]]
-    length, cost, walkable = ground.length_m[inner], ground.cut_cost_m[inner], ground.walkable[inner]
-    within = a == b
-    perimeter = sums(node_of, ground.perimeter_m[atoms], nodes)
-    perimeter -= 2 * sums(a[within], length[within], nodes)
-    low, high = np.minimum(a, b)[~within], np.maximum(a, b)[~within]
-    pair, where = np.unique(low * nodes + high, return_inverse=True)
-    area = sums(node_of, ground.area_m2[atoms], nodes)
-    middle = np.column_stack(
-        [sums(node_of, ground.middle_m[atoms, i] * ground.area_m2[atoms], nodes) / area for i in (0, 1)]
-    )
-    households = sums(node_of, site.atom_households[atoms], nodes)
-    group = np.full(nodes, -1, dtype=np.int64)
-    group[node_of] = _groups(site, atoms, tier)
-    tall = np.zeros(nodes, dtype=bool)
-    if tier.kind == "micro_grid":
-        tall[node_of] = _tall(site, atoms, limits)
-    return Problem(
-        households, area, perimeter, middle, group, tall, pair // nodes, pair % nodes,
-        sums(where, length[~within], len(pair)), sums(where, cost[~within], len(pair)),
-        sums(where, walkable[~within], len(pair)) > 0,
-        terms_for(tier, site.job.rules.weights, limits),
+def _known(site: Site, parent: Cell, node_of: IntArray, tier: Tier) -> Known:
+    """Whose the nodes are, and by how many staircases they could still be cut."""
+    rules, nodes = site.job.rules, int(node_of.max()) + 1
+    owner = np.full(nodes, -1, dtype=np.int64)
+    np.maximum.at(owner, node_of, site.ground.building[parent.atoms])
+    codes = np.append(site.job.buildings["code"].astype(str).to_numpy(dtype=object), "")
+    units = np.ones(nodes, dtype=np.int64)
+    if tier.kind == "grid" and len(site.parts.units):
+        whole = (owner >= 0) & ~site.parts.is_cut[owner] & (site.parts.households[owner] > 0)
+        units[whole] = np.maximum(site.parts.units[owner[whole]], 2)
+    return Known(
+        names=codes[owner].tolist(), units=units, keep_whole=rules.keep_buildings_whole, towers_told=True,
+        neighbours=site.job.neighbours,
     )  # fmt: skip
 
 
-def _groups(site: _Site, atoms: IntArray, tier: Tier) -> IntArray:
-    """What should stay together: compounds in grids, buildings in micro-grids."""
-    owner = site.ground.building[atoms]
-    if tier.kind == "micro_grid" or not len(site.job.buildings):
-        return owner
-    code, known = pd.factorize(site.job.buildings["compound"])
-    compound = np.where(owner >= 0, code[owner], -1)
-    # A cut building outside every compound holds together as a compound of its own.
-    opened = (owner >= 0) & (compound < 0) & site.parts.is_cut[owner]
-    return np.where(opened, len(known) + owner, compound)
+def _left_by_locks(problem: Problem, limits: Limits, tier: Tier, parent: Cell) -> list[Finding]:
+    """Ground between fixed cells that can be divided in no way."""
+    if problem.held is None or not (problem.held == FIXED).any():
+        return []
+    a, b, _ = problem.links
+    free = problem.held != FIXED
+    kept = free[a] & free[b]
+    n = len(free)
+    piece = connected_components(coo_array((np.ones(int(kept.sum())), (a[kept], b[kept])), shape=(n, n)))[1]
+    size = sums(piece[free], problem.households[free])
+    band = {"low": round(limits.least), "high": round(limits.most)}
+    return [
+        Finding("partition.locks_leave", Severity.NOTE, tier.name_zh, key=parent.code,
+                params={"households": round(float(total)), **band})
+        for total in size if total > 0 and not counts_that_fit(float(total), limits)
+    ]  # fmt: skip
 
 
-def _tall(site: _Site, atoms: IntArray, limits: Limits) -> NDArray[np.bool_]:
-    """Atoms that may become a stack of floor bands: half a micro-grid or more, on several floors."""
-    owner = site.ground.building[atoms]
-    floors = np.where(owner >= 0, site.parts.floors[owner], 1) if len(site.parts.floors) else np.ones(len(owner))
-    return np.asarray((site.atom_households[atoms] > limits.high / 2) & (floors >= LEAST_STACK_FLOORS))
+def _searched(
+    site: Site, parent: Cell, problem: Problem, start: IntArray | None, tier: Tier, told: _Progress
+) -> IntArray:
+    seed = zlib.crc32(f"{site.job.seed}/{parent.code}/{tier.ordinal}".encode())
+    effort = site.job.effort if tier.kind == "grid" else site.job.effort.for_parts()
+    if told.signals.enough():
+        effort = AT_ONCE
+    solution = solve(problem, seed=seed, effort=effort, start=start, cancelled=told.signals.enough, progress=told)
+    return solution.label
 
 
-def _stacked(site: _Site, group: _Group, limits: Limits) -> _Group:
-    """Cut a group that holds a tower into floor bands."""
+def _start(site: Site, parent: Cell, problem: Problem, node_of: IntArray, depth: int) -> IntArray | None:
+    """The plan in force as labels to begin from; nothing where it has no such tier or nothing of it is to stay."""
+    memory = site.memory
+    if memory is None or problem.held is None:
+        return None
+    if memory.past.weight <= 0 and not (problem.held > FREE).any():
+        return None
+    home = memory.cell(depth, parent.atoms)
+    assert home is not None
+    nodes = len(problem.households)
+    return start_labels(problem, majority(node_of, home, weight_of(site, parent), nodes), problem.held)
+
+
+def _as_it_was(site: Site, parent: Cell, problem: Problem, start: IntArray, depth: int) -> IntArray | None:
+    """The plan in force where a lock or nothing to better lets it stay; else ``None``."""
+    memory, tier = site.memory, site.job.rules.grid_tiers[depth]
+    limits = Limits.of(tier)
+    assert memory is not None
+    assert limits is not None
+    assert problem.held is not None
+    label = np.unique(start, return_inverse=True)[1].astype(np.int64)
+    if (problem.held == FIXED).all():
+        return label
+    lived = site.atom_households[parent.atoms] > 0
+    if tier.kind == "grid" or memory.past.weight <= 0 or not memory.was_there[parent.atoms][lived].all():
+        return None
+    if memory.past.tiers[depth] != len(memory.past.division.cells) - 1:
+        return None
+    place = memory.place[parent.atoms]
+    here = sums(place, site.atom_households[parent.atoms], len(memory.locked))
+    in_all = sums(memory.place, site.atom_households, len(memory.locked))
+    size = sums(label, problem.households)
+    bands = [len(memory.bands[p]) or 1 if p < len(memory.bands) else 1 for p in start.tolist()]
+    stacked = sums(label, np.array(bands, dtype=float)) / sums(label, np.ones(len(label)))
+    fits = all(limits.holds(h / n) for h, n in zip(size, stacked, strict=True))
+    unchanged = (here[np.unique(place)] == in_all[np.unique(place)]).all()
+    return label if fits and unchanged and len(np.unique(start)) == len(np.unique(place)) else None
+
+
+def _stacked(site: Site, group: Group, depth: int, limits: Limits) -> Group:
+    """Cut a group that holds a tower into floor bands; into those of the plan in force where they still do."""
     inside = np.isin(site.atom, group.atoms) & (site.households > 0)
     total = int(site.households[inside].sum())
-    if total <= limits.most or not _tall(site, group.atoms, limits).any():
+    before = _bands_before(site, group, depth)
+    if before and _is_fixed(site, group, depth):
+        return Group(group.atoms, before)
+    if total <= limits.most or not tall_atoms(site, group.atoms, limits).any():
         return group
     floors = site.parts.floors[site.building]
     profile = np.zeros(int(floors[inside].max()), dtype=np.int64)
     for i in np.flatnonzero(inside):
         profile[: floors[i]] += shares(int(site.households[i]), int(floors[i]))
+    if before and before[-1][1] == len(profile) and all(limits.holds(profile[a - 1 : b].sum()) for a, b in before):
+        return Group(group.atoms, before)
     bands = floor_bands(profile, limits)
-    return _Group(group.atoms, tuple(bands) if len(bands) > 1 else ())
+    return Group(group.atoms, tuple(bands) if len(bands) > 1 else ())
 
 
-def _by_building(site: _Site, parent: Cell) -> list[_Group]:
+def _bands_before(site: Site, group: Group, depth: int) -> tuple[tuple[int, int], ...]:
+    """The floor bands of the one past cell that a group is, with the floors there now; empty where it is none."""
+    memory = site.memory
+    if memory is None or memory.past.tiers[depth] != len(memory.past.division.cells) - 1:
+        return ()
+    atoms = group.atoms[site.atom_households[group.atoms] > 0]
+    place = np.unique(memory.place[atoms])
+    if len(place) != 1 or not memory.was_there[atoms].all():
+        return ()
+    floors = int(site.parts.floors[site.building[np.isin(site.atom, atoms)]].max())
+    bands = [(low, min(high, floors)) for low, high in memory.bands[int(place[0])] if low <= floors]
+    return (*bands[:-1], (bands[-1][0], floors)) if bands else ()
+
+
+def _is_fixed(site: Site, group: Group, depth: int) -> bool:
+    return site.memory is not None and bool((site.memory.held[depth][group.atoms] == FIXED).all())
+
+
+def _by_building(site: Site, parent: Cell) -> list[Group]:
     """One cell an inhabited building; the other ground goes to the building that it leans on most."""
     ground, atoms = site.ground, parent.atoms
     cell = np.full(site.atoms, -1, dtype=np.int64)
     lived = np.isin(atoms, site.atom[site.households > 0])
     cell[atoms[lived]] = np.where(ground.building[atoms[lived]] >= 0, ground.building[atoms[lived]], -1)
     if not lived.any():
-        return [_Group(parent.atoms)]
+        return [Group(parent.atoms)]
     held = np.zeros(site.atoms, dtype=bool)
     held[atoms] = True
     inner = np.flatnonzero(held[ground.a] & held[ground.b])
@@ -378,139 +324,80 @@ def _by_building(site: _Site, parent: Cell) -> list[_Group]:
         for atom in lost:
             away = np.hypot(*(ground.middle_m[settled] - ground.middle_m[atom]).T)
             cell[atom] = cell[settled[away.argmin()]]
-    return [_Group(atoms[cell[atoms] == number]) for number in np.unique(cell[atoms])]
+    return [Group(atoms[cell[atoms] == number]) for number in np.unique(cell[atoms])]
 
 
-# --- Numbers, polygons, parts ----------------------------------------------------------------------------------------
+# --- What was noticed ------------------------------------------------------------------------------------------------
 
 
-def _number(site: _Site, parent: Cell, groups: list[_Group], tier: Tier, *, top: bool) -> list[Cell]:
-    """Give codes in reading order: rows from the north, each from the west; stacks from the ground up."""
-    middle = np.array(
-        [np.average(site.ground.middle_m[g.atoms], axis=0, weights=site.ground.area_m2[g.atoms]) for g in groups]
-    )
-    count = sum(max(len(group.bands), 1) for group in groups)
-    digits = max(tier.code_digits, len(str(count)))
-    cells: list[Cell] = []
-    for number in reading_order(middle):
-        group = groups[number]
-        for band in group.bands or (None,):
-            code = f"{parent.code}{len(cells) + 1:0{digits}d}"
-            households = _living(site, group.atoms, band)
-            cells.append(Cell(code, None if top else parent.code, group.atoms, households, band))
-    return cells
-
-
-def reading_order(middle_m: FloatArray) -> list[int]:
-    """Order places as one reads: in rows from north to south, each from west to east."""
-    count = len(middle_m)
-    if count < 2:
-        return list(range(count))
-    rows = max(round(np.sqrt(count)), 1)
-    south, north = middle_m[:, 1].min(), middle_m[:, 1].max()
-    row = np.minimum(((north - middle_m[:, 1]) / max(north - south, 1e-9) * rows).astype(int), rows - 1)
-    return [int(i) for i in np.lexsort((np.arange(count), middle_m[:, 0], row))]
-
-
-def _living(site: _Site, atoms: IntArray, band: tuple[int, int] | None) -> int:
-    inside = np.flatnonzero(np.isin(site.atom, atoms))
-    if band is None:
-        return int(site.households[inside].sum())
-    return sum(_on_floors(site, int(i), band) for i in inside)
-
-
-def _on_floors(site: _Site, dwelling: int, band: tuple[int, int]) -> int:
-    """Households of a unit on the floors of a band."""
-    floors = int(site.parts.floors[site.building[dwelling]])
-    return int(shares(int(site.households[dwelling]), floors)[band[0] - 1 : band[1]].sum())
-
-
-def _frame(site: _Site, cells: list[Cell]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "code": pd.array([c.code for c in cells], dtype="string"),
-            "community": pd.array([site.job.code] * len(cells), dtype="string"),
-            "parent": pd.array([c.parent for c in cells], dtype="string"),
-            "households": np.array([c.households for c in cells], dtype=np.int64),
-            "area_m2": [float(site.ground.area_m2[c.atoms].sum()) for c in cells],
-            "floor_from": pd.array([c.floors[0] if c.floors else None for c in cells], dtype="Int64"),
-            "floor_to": pd.array([c.floors[1] if c.floors else None for c in cells], dtype="Int64"),
-        }
-    )
-
-
-def _polygons(site: _Site, cells: list[Cell]) -> Geometries:
-    """Dissolve faces to cells; the cells of a stack get the same polygon."""
-    number = np.full(site.atoms, -1, dtype=np.int64)
-    shown = []
-    for i, cell in enumerate(cells):
-        if number[cell.atoms[0]] < 0:
-            number[cell.atoms] = i
-        shown.append(number[cell.atoms[0]])
-    polygons = dissolve(site.ground.faces, number[site.ground.atom_of_face], len(cells))
-    return np.asarray(site.ground.lattice.to_wgs84(polygons)[np.array(shown)], dtype=object)
-
-
-def _parts(site: _Site, cells: list[Cell]) -> pd.DataFrame:
-    """Every building's parts with the lowest cell of each."""
-    of_atom: dict[int, list[Cell]] = {}
-    for cell in cells:
-        for atom in cell.atoms.tolist():
-            of_atom.setdefault(atom, []).append(cell)
-    rows: list[tuple[object, ...]] = []
-    start = np.concatenate([[0], np.cumsum(site.parts.units)])
-    for b, code in enumerate(site.job.buildings["code"]):
-        rows += _building_parts(site, b, str(code), range(int(start[b]), int(start[b + 1])), of_atom)
-    columns = ("building", "unit_from", "unit_to", "floor_from", "floor_to", "households", "units_estimated", "cell")
-    frame = pd.DataFrame(rows, columns=list(columns))
-    types = dict.fromkeys(("unit_from", "unit_to", "floor_from", "floor_to"), "Int64")
-    return frame.astype({**types, "households": "int64", "units_estimated": "bool", "building": "string",
-                         "cell": "string"})  # fmt: skip
-
-
-def _building_parts(
-    site: _Site, b: int, code: str, dwellings: range, of_atom: dict[int, list[Cell]]
-) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    units, floors = int(site.parts.units[b]), int(site.parts.floors[b])
-    first = dwellings.start
-    while first < dwellings.stop:
-        cells = of_atom[int(site.atom[first])]
-        last = first
-        while last + 1 < dwellings.stop and of_atom[int(site.atom[last + 1])][0].code == cells[0].code:
-            last += 1
-        span = (first - dwellings.start + 1, last - dwellings.start + 1)
-        unit_from, unit_to = (None, None) if span == (1, units) else span
-        estimated = bool(site.parts.units_estimated[b]) and unit_from is not None
-        run = range(first, last + 1)
-        if len(cells) == 1 or not site.parts.households[b]:
-            total = int(sum(site.households[i] for i in run))
-            rows.append((code, unit_from, unit_to, None, None, total, estimated, cells[0].code))
+def _opened(site: Site) -> list[Finding]:
+    """Buildings over the maximum of the grid: cut by staircases, or kept whole because the rules say so."""
+    parts, found = site.parts, []
+    limits = [Limits.of(t) for t in site.job.rules.grid_tiers if t.kind == "grid" and t.cell_of == "band"]
+    high = min((limit.most for limit in limits if limit), default=np.inf)
+    for b in np.flatnonzero(parts.households > high):
+        params: dict[str, Any] = {
+            "households": int(parts.households[b]), "high": round(high), "units": int(parts.units[b])
+        }  # fmt: skip
+        if parts.is_cut[b]:
+            code = "partition.building_cut_estimated" if parts.units_estimated[b] else "partition.building_cut"
         else:
-            for cell in cells:
-                assert cell.floors is not None
-                if cell.floors[0] <= floors:
-                    total = sum(_on_floors(site, i, cell.floors) for i in run)
-                    top = min(cell.floors[1], floors)
-                    rows.append((code, unit_from, unit_to, cell.floors[0], top, total, estimated, cell.code))
-        first = last + 1
-    return rows
+            code = "partition.building_kept_whole"
+            params |= _remedy_of_tower(site, float(parts.households[b]))
+        found.append(
+            Finding(code, Severity.NOTE, "buildings", key=str(site.job.buildings["code"].iloc[b]), params=params)
+        )
+    for b in np.flatnonzero(parts.floors_estimated & (parts.households > _most_of_parts(site))):
+        params = {"households": int(parts.households[b]), "floors": int(parts.floors[b])}
+        key = str(site.job.buildings["code"].iloc[b])
+        found.append(Finding("partition.floors_estimated", Severity.NOTE, "buildings", key=key, params=params))
+    return found
 
 
-def _out_of_band(site: _Site, parent: Cell, cells: list[Cell], tier: Tier) -> list[Finding]:
+def _remedy_of_tower(site: Site, households: float) -> dict[str, Any]:
+    """What would help a building over the maximum that is not cut."""
+    rules = site.job.rules
+    tier = min(
+        (t for t in rules.grid_tiers if t.kind == "grid" and t.cell_of == "band" and Limits.of(t) is not None),
+        key=lambda t: t.households_max or np.inf,
+    )
     limits = Limits.of(tier)
-    if limits is None or tier.cell_of != "band":
+    assert limits is not None
+    terms = terms_for(tier, rules.weights, limits)
+    keep = rules.keep_buildings_whole
+    return remedy(tower(households, limits, terms, units=None if keep else 1, keep_whole=keep))
+
+
+def _most_of_parts(site: Site) -> float:
+    """Most households of a cell made of parts; infinite where no tier has such cells."""
+    limits = [Limits.of(t) for t in site.job.rules.grid_tiers if t.kind == "micro_grid" and t.cell_of == "band"]
+    return min((limit.most for limit in limits if limit), default=np.inf)
+
+
+def _out_of_band(site: Site, parent: Cell, cells: list[Cell], cut: _Cut, depth: int) -> list[Finding]:
+    """Cells out of their band, each with its reason and what would help."""
+    tier = site.job.rules.grid_tiers[depth]
+    if cut.study is None or cut.node_of is None:
         return []
     found = []
     for cell in cells:
-        if limits.holds(cell.households):
+        if cut.study.limits.holds(cell.households):
             continue
-        nodes: FloatArray = site.atom_households[cell.atoms]
-        if tier.kind == "grid":
-            owner = site.ground.building[cell.atoms]
-            nodes = sums(owner[owner >= 0], nodes[owner >= 0]) if (owner >= 0).any() else nodes
-        reason = explain(cell.households, nodes, parent.households, limits)
-        params = {"households": cell.households, "low": round(limits.least), "high": round(limits.most)}
-        code = f"partition.out_of_band.{reason}"
-        found.append(Finding(code, Severity.NOTE, tier.name_zh, key=cell.code, params=params))
+        members = np.unique(cut.node_of[np.isin(parent.atoms, cell.atoms)])
+        reason = explain_cell(cut.study, members, cell.households)
+        code, params = reason.code, {**reason.params, **remedy(reason.relaxations)}
+        if not reason.is_proven and _is_locked(site, cell, depth, cut.study.limits):
+            code = "locked"
+        found.append(
+            Finding(f"partition.out_of_band.{code}", Severity.NOTE, tier.name_zh, key=cell.code, params=params)
+        )
     return found
+
+
+def _is_locked(site: Site, cell: Cell, depth: int, limits: Limits) -> bool:
+    """Whether a cell is out of its band because it, or more of it than fits, is locked."""
+    if site.memory is None:
+        return False
+    held = site.memory.held[depth][cell.atoms]
+    stays = float(site.atom_households[cell.atoms[held > FREE]].sum())
+    return bool((held == FIXED).all()) or stays > limits.most
