@@ -41,6 +41,7 @@ SHOWN = 12
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
 @click.option("--crs", help="Coordinates of the input, where it does not say: wgs84, cgcs2000, gcj02, bd09, EPSG:…")
 @click.option("--processes", type=click.IntRange(min=1), help="By default one a core for a large town.")
+@click.option("--cluster", metavar="tcp://HOST:PORT", help="Spread over the workers of this Dask scheduler.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @pass_program
 def command(
@@ -54,6 +55,7 @@ def command(
     effort: str,
     crs: str | None,
     processes: int | None,
+    cluster: str | None,
     as_json: bool,
 ) -> None:
     """Divide the communities of a town file into grids and micro-grids.
@@ -66,7 +68,9 @@ def command(
     rule_set = _rules(rules)
     town, noticed = _town(source, crs)
     began = time.perf_counter()
-    division = _divide(town, rule_set, seed=seed, effort=effort, communities=communities, processes=processes)
+    division = _divide(
+        town, rule_set, seed=seed, effort=effort, communities=communities or None, processes=processes, cluster=cluster
+    )
     seconds = round(time.perf_counter() - began, 2)
     plan_file.write(division, out)
     if cleaned is not None:
@@ -131,9 +135,8 @@ def _rules(name: str) -> RuleSet:
         raise InvalidInput("partition.bad_rules", path=name, reason=str(error)) from error
 
 
-def _divide(
-    town: Town, rules: RuleSet, *, seed: int, effort: str, communities: tuple[str, ...], processes: int | None
-) -> Division:
+def _divide(town: Town, rules: RuleSet, **options: Any) -> Division:
+    """Divide with a bar; options as `gis.partition.divide` takes them."""
     with tqdm(total=len(town["communities"]), desc="partition", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def show(done: int, total: int, code: str) -> None:
@@ -141,15 +144,7 @@ def _divide(
             bar.set_postfix_str(code, refresh=False)
             bar.update(done - bar.n)
 
-        return divide(
-            town,
-            rules,
-            seed=seed,
-            effort=effort,
-            communities=communities or None,
-            processes=processes,
-            progress=show,
-        )
+        return divide(town, rules, progress=show, **options)
 
 
 def _report(division: Division, town: Town, noticed: tuple[Finding, ...], seconds: float) -> dict[str, Any]:

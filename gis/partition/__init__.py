@@ -32,6 +32,7 @@ def divide(
     previous: Division | None = None,
     stability: float = 0.5,
     locks: Locks | None = None,
+    cluster: str | None = None,
 ) -> Division:
     """Divide a town's communities into the cells of every grid tier of a rule set.
 
@@ -61,6 +62,9 @@ def divide(
         0 (as if there was no plan in force) to 1 (change only what is broken); see `redraw.weight_per_household`.
     locks : Locks, optional
         Buildings, grids and micro-grids of the plan in force that stay.
+    cluster : str, optional
+        Address of a Dask scheduler (``tcp://host:port``) whose workers do the work instead of processes here; the
+        division is the same.
 
     Returns
     -------
@@ -72,7 +76,10 @@ def divide(
     InvalidInput
         ``partition.no_communities``, ``partition.unknown_community``, ``partition.unknown_effort``,
         ``partition.unknown_term``, ``partition.cancelled``, ``partition.bad_stability``, ``partition.lock_unknown``,
-        ``partition.locks_without_plan``.
+        ``partition.locks_without_plan``; ``spreading.bad_address``.
+    Unavailable
+        ``spreading.worker_died``, ``spreading.cluster_unreachable``, ``spreading.no_workers``,
+        ``spreading.other_versions``.
     """
     from gis.partition.division_of import divide_town  # numba is slow to load and most callers only need the name
 
@@ -89,6 +96,7 @@ def divide(
         previous=previous,
         stability=stability,
         locks=locks,
+        cluster=cluster,
     )
 
 

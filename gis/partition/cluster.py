@@ -1,0 +1,252 @@
+"""Jobs over a Dask cluster: the same answers bit for bit, or a clear no.
+
+Every process of the cluster (scheduler and workers) must run the same versions as this one, which is checked before
+the first job and again by each worker that joins later: another GEOS or numpy gives other last digits, and then
+another plan. A cluster runs whatever code its clients send, so it belongs into a trusted network (see
+``scripts/README.md``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import platform
+import queue
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyproj
+import shapely
+from distributed import Client, Future, KilledWorker, get_worker
+from distributed.comm.core import CommClosedError
+
+from gis.errors import InvalidInput, Unavailable
+from gis.partition.spreading import LOOK_S, TRIES, Signals, Watch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CONNECT_S = 10.0
+EMPTY_S = 60.0  # a worker that was killed is back by then, or will not come back
+REPORT_S = 0.5  # between two reports of one job
+AHEAD = 2  # jobs sent out for each thread of the cluster; more would only fill its memory
+
+
+def over_cluster(
+    work: Callable[[T, Signals], R], jobs: Sequence[T], numbers: Sequence[int], address: str, watch: Watch
+) -> Iterator[tuple[int, R]]:
+    """Do jobs on a cluster; see `gis.partition.spreading.spread`."""
+    client = _connect(address)
+    try:
+        _wait_for_workers(client, address)
+        _check_versions(client)
+        yield from _Run(client, address, watch, work, jobs).answers(numbers)
+    finally:
+        client.close(timeout=CONNECT_S)
+
+
+def _connect(address: str) -> Client:
+    try:
+        return Client(address, timeout=CONNECT_S, set_as_default=False)
+    except ValueError as error:
+        raise InvalidInput("spreading.bad_address", address=address, reason=str(error)) from error
+    except (OSError, TimeoutError, CommClosedError, RuntimeError) as error:
+        raise Unavailable("spreading.cluster_unreachable", address=address, reason=str(error)) from error
+
+
+def _wait_for_workers(client: Client, address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_S)
+    except TimeoutError as error:
+        raise Unavailable("spreading.no_workers", address=address) from error
+
+
+# --- Versions --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """What an answer's last bit may depend on, in this process."""
+    return {
+        "wangge": f"{version('wangge')} {_source()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "scipy", "pandas", "numba", "shapely", "pyproj", "distributed")},
+        "geos": shapely.geos_version_string,
+        "proj": pyproj.proj_version_str,
+        "arithmetic": _arithmetic(),
+    }
+
+
+def _source() -> str:
+    """A digest of the domain's code: two states of development have the same version but give other plans."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for file in sorted(package.glob("*.py")) + sorted((package / "partition").glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _arithmetic() -> str:
+    """A digest of what the processor and the mathematics library make of some numbers."""
+    some = np.random.default_rng(1).uniform(0.0, 20.0, 4_000)
+    made = [np.exp(-some), np.log1p(some), np.sin(some), np.hypot(some, 1.0), np.cumsum(some)]
+    made.append(np.array([math.exp(-x) for x in some]))
+    return hashlib.sha256(np.concatenate(made).tobytes()).hexdigest()[:12]
+
+
+def _differences(theirs: Any, where: str) -> list[str]:
+    if isinstance(theirs, BaseException):
+        return [f"{where}: {type(theirs).__name__}: {theirs}"]
+    return [
+        f"{where}: {name} {theirs.get(name, '-')} ≠ {own}"
+        for name, own in versions().items()
+        if theirs.get(name) != own
+    ]
+
+
+def _check_versions(client: Client) -> None:
+    """Refuse a cluster of which a process runs something else than we do."""
+    try:
+        scheduler: Any = client.run_on_scheduler(versions)
+    except Exception as error:  # whatever a process that lacks our code makes of it
+        scheduler = error
+    found = _differences(scheduler, "scheduler")
+    for address, theirs in sorted(client.run(versions, on_error="return").items()):
+        found += _differences(theirs, address)
+    if found:
+        raise Unavailable("spreading.other_versions", differences=found)
+
+
+# --- In the worker ---------------------------------------------------------------------------------------------------
+
+_ended: set[str] = set()
+"""Runs for which it is enough; of a worker process."""
+
+
+def _end(run: str) -> None:
+    _ended.add(run)
+
+
+def _forget(run: str) -> None:
+    _ended.discard(run)
+
+
+@dataclass
+class _Remote:
+    run: str
+    number: int
+    is_over: bool
+    told: float = field(default_factory=time.monotonic)
+
+    def enough(self) -> bool:
+        return self.is_over or self.run in _ended
+
+    def progress(self, share: float, best: float) -> None:
+        if time.monotonic() - self.told >= REPORT_S:
+            self.told = time.monotonic()
+            get_worker().log_event(self.run, (self.number, share, best))
+
+
+def _do(parcel: bytes, number: int, run: str, is_over: bool, expected: Mapping[str, str]) -> Any:
+    """Do one job; a parcel is work and job as bytes, so that the scheduler need not unpack them."""
+    if versions() != expected:  # a worker that joined after the check
+        raise Unavailable("spreading.other_versions", differences=_differences(expected, get_worker().address))
+    work, job = pickle.loads(parcel)
+    return work(job, _Remote(run, number, is_over))
+
+
+# --- In the process that waits ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Run:
+    """One round of jobs on a cluster."""
+
+    client: Client
+    address: str
+    watch: Watch
+    work: Callable[[Any, Signals], Any]
+    jobs: Sequence[Any]
+    name: str = field(default_factory=lambda: f"wangge-{uuid.uuid4().hex}")
+    done: queue.SimpleQueue[Future[Any]] = field(default_factory=queue.SimpleQueue)
+    reports: queue.SimpleQueue[tuple[int, float, float]] = field(default_factory=queue.SimpleQueue)
+    is_over: bool = False
+    seen_at: float = field(default_factory=time.monotonic)
+
+    def answers(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        self.client.subscribe_topic(self.name, lambda event: self.reports.put(event[1]))
+        left = list(reversed(numbers))
+        sent: dict[Future[Any], int] = {}
+        try:
+            while left or sent:
+                while left and len(sent) < AHEAD * max(sum(self.client.nthreads().values()), 1):
+                    number = left.pop()
+                    sent[self._submit(number, len(left))] = number
+                for future in self._finished():
+                    yield sent.pop(future), self._answer(future)
+        finally:
+            self._leave(list(sent))
+
+    def _submit(self, number: int, priority: int) -> Future[Any]:
+        parcel = pickle.dumps((self.work, self.jobs[number]))
+        future = self.client.submit(
+            _do, parcel, number, self.name, self.is_over, versions(),
+            key=f"{self.name}-{number}", pure=False, priority=priority,
+        )  # fmt: skip
+        future.add_done_callback(self.done.put)
+        return future
+
+    def _finished(self) -> list[Future[Any]]:
+        """Wait a little for answers; meanwhile ask and tell what is to be asked and told."""
+        found = []
+        with suppress(queue.Empty):
+            found.append(self.done.get(timeout=LOOK_S))
+            while True:
+                found.append(self.done.get_nowait())
+        self.watch.check()
+        if not self.is_over and self.watch.enough():
+            self.is_over = True
+            self.client.run(_end, self.name)
+        with suppress(queue.Empty):
+            while True:
+                self.watch.progress(*self.reports.get_nowait())
+        if not found:
+            self._check_alive()
+        return found
+
+    def _check_alive(self) -> None:
+        """A lost scheduler, or one without workers, would be waited for for ever."""
+        if self.client.status == "closed":
+            raise Unavailable("spreading.cluster_unreachable", address=self.address, reason="connection lost")
+        with suppress(OSError, TimeoutError):
+            if self.client.nthreads():
+                self.seen_at = time.monotonic()
+        if time.monotonic() - self.seen_at > EMPTY_S:
+            raise Unavailable("spreading.no_workers", address=self.address)
+
+    def _answer(self, future: Future[Any]) -> Any:
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise Unavailable("spreading.worker_died", jobs=1, tries=TRIES) from error
+        except (OSError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable("spreading.cluster_unreachable", address=self.address, reason=reason) from error
+
+    def _leave(self, sent: list[Future[Any]]) -> None:
+        with suppress(Exception):  # the cluster may be gone, and what is raised already says why
+            if sent:
+                self.client.run(_end, self.name)
+                self.client.cancel(sent)
+            else:
+                self.client.run(_forget, self.name)
+            self.client.unsubscribe_topic(self.name)

@@ -1,0 +1,44 @@
+"""Work for `gis.partition.spreading`: functions of a module that other processes can find."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from gis.errors import NotFound
+from gis.partition.site import Job
+from gis.partition.spreading import Signals
+
+
+def cut(job: Job, signals: Signals) -> str:
+    from gis.partition.run import divide_community  # slow to load, and most work here does not need it
+
+    answer = divide_community(job, signals)
+    frames = [frame.to_csv() for frame in (*answer.cells, answer.parts)]
+    return json.dumps([frames, [[polygon.wkb_hex for polygon in tier] for tier in answer.geometry]])
+
+
+def refuse(job: int, _signals: Signals) -> int:
+    raise NotFound("import.no_file", path=str(job))
+
+
+def run_till_enough(job: int, signals: Signals) -> int:
+    deadline = time.monotonic() + 120
+    while not signals.enough():
+        signals.progress(0.5, float(job))
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return job
+
+
+def die_once(job: Path, _signals: Signals) -> str:
+    if not job.exists():
+        job.touch()
+        os._exit(1)
+    return job.name
+
+
+def die(_job: int, _signals: Signals) -> None:
+    os._exit(1)
