@@ -48,7 +48,7 @@ def divide_town(
 ) -> Division:
     """See `gis.partition.divide`."""
     jobs = jobs_of(town, rules, seed=seed, effort=effort, communities=communities)
-    recipe = _recipe(jobs, seed, effort)
+    recipe = recipe_of(jobs, seed, effort)
     locks = locks or Locks()
     if previous is not None:
         pasts = pasts_of(previous, rules, stability=stability, locks=locks)
@@ -71,7 +71,7 @@ def divide_town(
         answers[number] = answer
         if progress is not None:
             progress(len(answers), len(jobs), jobs[number].code)
-    return _put_together([answers[i] for i in range(len(jobs))], rules, recipe)
+    return put_together([answers[i] for i in range(len(jobs))], rules, recipe)
 
 
 def jobs_of(
@@ -144,7 +144,8 @@ def _geometries(frame: pd.DataFrame) -> Geometries:
 # --- Putting together ------------------------------------------------------------------------------------------------
 
 
-def _recipe(jobs: list[Job], seed: int, effort: str) -> dict[str, Any]:
+def recipe_of(jobs: Sequence[Job], seed: int, effort: str) -> dict[str, Any]:
+    """What is needed to make a division again."""
     return {
         "seed": seed,
         "effort": effort,
@@ -155,7 +156,7 @@ def _recipe(jobs: list[Job], seed: int, effort: str) -> dict[str, Any]:
     }
 
 
-def _put_together(answers: list[Answer], rules: RuleSet, recipe: dict[str, Any]) -> Division:
+def put_together(answers: Sequence[Answer], rules: RuleSet, recipe: dict[str, Any]) -> Division:
     cells = []
     for depth in range(len(rules.grid_tiers)):
         frame = pd.concat([answer.cells[depth] for answer in answers], ignore_index=True)
@@ -170,7 +171,7 @@ def _put_together(answers: list[Answer], rules: RuleSet, recipe: dict[str, Any])
     return Division(rules, tuple(cells), parts, tuple(findings), recipe)
 
 
-def _costs(answers: list[Answer], rules: RuleSet) -> dict[str, dict[str, float]]:
+def _costs(answers: Sequence[Answer], rules: RuleSet) -> dict[str, dict[str, float]]:
     """The cost of each tier by terms, over all communities."""
     tiers: dict[str, dict[str, float]] = {}
     for depth, tier in enumerate(rules.grid_tiers):

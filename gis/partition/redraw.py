@@ -24,6 +24,7 @@ from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import FloatArray, Geometries, IntArray, sums
 from gis.partition.ground import Ground
+from gis.partition.kernel import Terms
 from gis.partition.lineage import cell_numbers, grounds, matching_tiers, shares
 from gis.partition.problem import Problem
 from gis.partition.units import Parts
@@ -31,7 +32,9 @@ from gis.rule_set import RuleSet
 
 FREE, STAYS, FIXED = range(3)  # what `Problem.held` says of a node
 MIDDLE_WEIGHT = 3.0  # cost of a moved household half way of the slider: the reference kept 98.6 % with it
-END_WEIGHT = 30.0  # at its end: beyond it more is paid for a move than an impossible cell costs
+END_WEIGHT = 30.0  # at its end
+# A cell out of its band costs so many cells' moves more than the rule set says: no slider is to keep what is broken.
+BAND_BEFORE_STAYING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,11 @@ def weight_per_household(stability: float) -> float:
         raise InvalidInput("partition.bad_stability", stability=stability)
     base = (END_WEIGHT / MIDDLE_WEIGHT - 1) ** 2
     return float(MIDDLE_WEIGHT / (base**0.5 - 1) * (base**stability - 1))
+
+
+def repairing(terms: Terms, weight: float) -> Terms:
+    """The terms of a redraw: what a cell out of its band costs grows with what staying is worth."""
+    return terms._replace(outside=terms.outside + BAND_BEFORE_STAYING * max(weight, 0.0) * terms.target)
 
 
 @dataclass(frozen=True)

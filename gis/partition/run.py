@@ -83,12 +83,13 @@ def divide_community(job: Job, signals: Signals | None = None) -> Answer:
     """Cut one community into the cells of every grid tier of its rule set."""
     signals = signals or _Unwatched()
     site = settle(job)
-    answer = _divided(site, job.rules, signals)
+    answer = divided(site, signals)
     return answer if job.past is None else _with_old_codes(job, job.past, answer)
 
 
-def _divided(site: Site, rules: RuleSet, signals: Signals) -> Answer:
-    job = site.job
+def divided(site: Site, signals: Signals) -> Answer:
+    """Cut a community whose ground is surveyed, with the codes as drawn."""
+    job, rules = site.job, site.job.rules
     findings = list(_opened(site))
     above = [Cell(job.code, None, np.arange(site.atoms), int(site.households.sum()))]
     tiers: list[list[Cell]] = []
@@ -168,6 +169,8 @@ def _cut(site: Site, parent: Cell, depth: int, rules: RuleSet, told: _Progress) 
     if label is None:
         label = _searched(site, parent, problem, start, tier, told)
     costs = {term: float(cost.sum()) for term, cost in breakdown(problem, label).items()}
+    ruled = terms_for(tier, rules.weights, limits)
+    costs["outside"] *= ruled.outside / max(problem.terms.outside, 1e-9)  # a redraw prices it higher
     groups = [Group(parent.atoms[label[node_of] == number]) for number in range(int(label.max()) + 1)]
     if tier.kind == "micro_grid":
         groups = [_stacked(site, group, depth, limits) for group in groups]

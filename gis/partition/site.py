@@ -16,7 +16,7 @@ from gis.geometry import FloatArray, Geometries, IntArray, sums
 from gis.partition.ground import BARRIER_CLASS, Ground, Plot, survey
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
-from gis.partition.redraw import Memory, Past, kept_units, majority, remember
+from gis.partition.redraw import Memory, Past, kept_units, majority, remember, repairing
 from gis.partition.search import Effort
 from gis.partition.units import Parts, plan_parts
 from gis.rule_set import RuleSet, Tier
@@ -213,7 +213,8 @@ def nodes_of(site: Site, parent: Cell, tier: Tier, limits: Limits) -> IntArray:
     if tier.kind == "grid":
         here = sums(owner[owner >= 0], site.atom_households[parent.atoms][owner >= 0], owner.max(initial=0) + 1)
         opened, split = (
-            mask[owner] if len(mask) else np.zeros(len(owner), dtype=bool) for mask in (site.parts.is_cut, site.is_split)
+            mask[owner] if len(mask) else np.zeros(len(owner), dtype=bool)
+            for mask in (site.parts.is_cut, site.is_split)
         )
         alone = (owner < 0) | (opened & ((here[owner] > limits.most) | split))
     name = np.where(alone, -1 - np.arange(len(owner)), owner)
@@ -246,11 +247,12 @@ def problem_of(site: Site, parent: Cell, node_of: IntArray, depth: int, rules: R
     if tier.kind == "micro_grid":
         tall[node_of] = tall_atoms(site, atoms, limits)
     past, held, weights = _past(site, parent, node_of, depth, rules)
+    staying = 0.0 if past is None or site.memory is None else site.memory.past.weight
     return Problem(
         households, area, perimeter, middle, group, tall, pair // nodes, pair % nodes,
         sums(where, length[~within], len(pair)), sums(where, cost[~within], len(pair)),
         sums(where, walkable[~within], len(pair)) > 0,
-        terms_for(tier, weights, limits),
+        repairing(terms_for(tier, weights, limits), staying),
         mix=_mix(site, parent, node_of) if tier.kind == "grid" else None, past=past, held=held,
     )  # fmt: skip
 
@@ -267,7 +269,8 @@ def _past(
     """The past cell of each node, what is held, and the weights with that of a moved household."""
     memory, tier = site.memory, rules.grid_tiers[depth]
     home = None if memory is None else memory.cell(depth, parent.atoms)
-    if memory is None or home is None:
+    # A reward for change (`gis.partition.alternatives`) is for grids alone.
+    if memory is None or home is None or (memory.past.weight < 0 and tier.kind == "micro_grid"):
         return None, None, rules.weights
     nodes = int(node_of.max()) + 1
     known = np.where(memory.was_there[parent.atoms], home, -1)
