@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import shapely
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from gis import plan_report
 from gis.db import audit
 from gis.division import Division
 from gis.errors import InvalidPlan, NotFound, WrongState
@@ -19,6 +20,7 @@ from gis.models import AdminArea, Plan, PlanCommunity, PlanEvent, PlanFinding, T
 from gis.permissions import Action, Actor, require
 from gis.plan_cover import colours
 from gis.plan_lineage import recode
+from gis.town_rows import town_of
 
 PartKey = tuple[int, int | None, int | None, int | None, int | None, int]
 
@@ -59,11 +61,14 @@ def store_division(
     actor: Actor,
     now: datetime,
     quality: dict[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Make a division the content of a draft, in place of what it held before.
 
     Buildings are cut as the division asks by new `building_part` rows that are valid at no time yet: a draft changes
     nothing that is in force. Rows with the same cut and count are used again.
+
+    The plan's report (`gis.plan_report`) is stored with it, made of the town in the database unless it is given.
 
     Raises
     ------
@@ -86,13 +91,17 @@ def store_division(
             severity=str(finding.severity),
             layer=finding.layer,
             key=finding.key,
-            params=_plain(finding.params),
+            params=plan_report.plain(finding.params),
         )
         for finding in division.findings
     )
-    plan.recipe = {**plan.recipe, **_plain(dict(division.recipe))}
-    plan.quality = None if quality is None else _plain(quality)
+    plan.recipe = {**plan.recipe, **plan_report.plain(dict(division.recipe))}
+    plan.quality = None if quality is None else plan_report.plain(quality)
     session.flush()  # what was noticed is renamed with the cells
+    if report is None:
+        town = town_of(session, community_ids=list(communities.values()))
+        report = plan_report.collect(division, town, title=plan.title, quality=quality)
+    plan_report.store(session, plan_id, report, made_at=now)
     recode(session, plan_id)
     note_event(session, plan, "store", actor=actor, now=now)
     audit(session, "plan.store", subject=f"plan:{plan_id}", actor=actor, now=now)
@@ -124,6 +133,7 @@ def clear(session: Session, plan_id: int) -> None:
             text("DELETE FROM grid WHERE plan_id = :plan AND grid_depth = :depth"), {**parts, "depth": depth}
         )
     session.execute(text("DELETE FROM plan_finding WHERE plan_id = :plan"), parts)
+    session.execute(text("DELETE FROM plan_report WHERE plan_id = :plan"), parts)
 
 
 def note_event(
@@ -366,16 +376,3 @@ def _span(first: int | None, last: int | None) -> str:
 
 def _whole(values: pd.Series) -> list[int | None]:
     return [None if pd.isna(value) else int(value) for value in values]
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: numpy's numbers and other strangers made plain."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

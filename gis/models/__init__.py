@@ -22,6 +22,7 @@ from gis.models.plan import (
     PlanCommunity,
     PlanEvent,
     PlanFinding,
+    PlanReport,
     PlanRun,
 )
 from gis.models.rules import PostRow, RuleSetRow, TierRow
@@ -52,6 +53,7 @@ __all__ = [
     "PlanCommunity",
     "PlanEvent",
     "PlanFinding",
+    "PlanReport",
     "PlanRun",
     "Poi",
     "PostRow",

@@ -275,6 +275,20 @@ class PlanFinding(Base):
     params: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
 
 
+class PlanReport(Base):
+    """The report of a plan (`gis.plan_report` says what is in it); its findings are rows of `PlanFinding`."""
+
+    __tablename__ = "plan_report"
+
+    plan_id: Mapped[Ref] = mapped_column(ForeignKey("plan.id", ondelete="CASCADE"), primary_key=True)
+    made_at: Mapped[datetime]
+    asked: Mapped[dict[str, Any]]
+    got: Mapped[dict[str, Any]]
+    proof: Mapped[dict[str, Any]]
+    principles: Mapped[dict[str, Any]]
+    versions: Mapped[dict[str, Any]]
+
+
 class PlanRun(Base):
     """A run of the partitioner for a plan: how far it is, and how it ended."""
 

@@ -28,7 +28,7 @@ def downgrade() -> None:
     from gis.models import Base
 
     tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    op.execute(f"DROP TABLE {tables} CASCADE")
+    op.execute(f"DROP TABLE IF EXISTS {tables} CASCADE")  # those of later migrations are gone already
     op.execute("DROP SEQUENCE incident_code_seq")
     for function in (
         "append_only", "rule_set_frozen", "plan_rules_usable", "plan_frozen", "plan_community_guarded", "cell_frozen",
