@@ -74,8 +74,7 @@ def diagnose_town(town: Town, rules: RuleSet, *, communities: Sequence[str] | No
     buildings = town["buildings"]
     footprints = _metric(buildings, zone)
     home = buildings["community"].astype("string").to_numpy() if len(buildings) else np.empty(0, dtype=object)
-    living = buildings.groupby("community")["households"].sum().astype(float).to_dict() if len(buildings) else {}
-    beside = _neighbours(outline, code, {str(name): float(total) for name, total in living.items()})
+    beside = neighbours_of(town, zone)
     found: list[Finding] = []
     for i, name in enumerate(code):
         if name in chosen:
@@ -116,16 +115,17 @@ def _lines(town: Town, zone: int) -> _Lines:
     return _Lines(shapes[is_water], shapes[~is_water])
 
 
-def _neighbours(
-    outline: Geometries, code: np.ndarray, living: Mapping[str, float]
-) -> dict[str, dict[str, tuple[float, float]]]:
+def neighbours_of(town: Town, zone: int) -> dict[str, dict[str, tuple[float, float]]]:
     """For each community those beside it: households, and metres between their middles."""
+    frame, buildings = town.geo("communities"), town["buildings"]
+    outline, code = _metric(frame, zone), frame["code"].astype(str).to_numpy()
+    living = buildings.groupby("community")["households"].sum().astype(float).to_dict() if len(buildings) else {}
     middle = shapely.get_coordinates(shapely.centroid(outline))
     beside: dict[str, dict[str, tuple[float, float]]] = {str(name): {} for name in code}
     for i, j in shapely.STRtree(outline).query(outline, predicate="dwithin", distance=NEAR_M).T:
         if i != j:
             metres = float(np.hypot(*(middle[i] - middle[j])))
-            beside[str(code[i])][str(code[j])] = (living.get(str(code[j]), 0.0), metres)
+            beside[str(code[i])][str(code[j])] = (float(living.get(str(code[j]), 0.0)), metres)
     return beside
 
 

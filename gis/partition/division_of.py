@@ -16,6 +16,7 @@ from gis.division import Division
 from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import Geometries
+from gis.partition.diagnosis_of_town import neighbours_of
 from gis.partition.redraw import Locks, pasts_of, stated
 from gis.partition.run import Answer, divide_community
 from gis.partition.search import effort_named
@@ -81,6 +82,7 @@ def jobs_of(
     chosen = _chosen(town, communities)
     zone = crs.zone_of(town.geo("communities"))
     search = effort_named(effort)
+    beside = neighbours_of(town, zone)
     buildings, barriers, compounds = town["buildings"], town["barriers"], town["compounds"]
     home = buildings["community"].astype("string").to_numpy() if len(buildings) else np.empty(0, dtype=object)
     housing = dict(zip(compounds["code"].astype(str), compounds["housing_class"], strict=True))
@@ -104,6 +106,7 @@ def jobs_of(
                 zone=zone,
                 seed=seed,
                 effort=search,
+                neighbours=beside[code],
             )
         )
     return jobs
