@@ -196,7 +196,7 @@ def landings_on(start: FloatArray, end: FloatArray) -> FloatArray:
     return np.unique(np.vstack([first, last, between]), axis=0)
 
 
-def _keys(points: FloatArray) -> IntArray:
+def keys_of(points: FloatArray) -> IntArray:
     """One whole number a lattice point."""
     return np.asarray(
         (points[:, 0].astype(np.int64) + _HALF_KEY) * (1 << 32) + (points[:, 1].astype(np.int64) + _HALF_KEY)
@@ -230,7 +230,7 @@ def segments_of(faces: Geometries) -> Segments:
     rings, face_of_ring = shapely.get_rings(faces, return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     follows = np.flatnonzero(ring[:-1] == ring[1:])
-    key = _keys(points)
+    key = keys_of(points)
     tail, head = key[follows], key[follows + 1]
     first, last = np.minimum(tail, head), np.maximum(tail, head)
     order = np.lexsort((last, first))
@@ -249,9 +249,13 @@ def segments_of(faces: Geometries) -> Segments:
 
 def touches_outline(segments: Segments) -> NDArray[np.bool_]:
     """Which segments are part of the outline of the coverage, or end on it."""
-    outer = segments.face[:, 1] < 0
-    on_outline = np.unique(_keys(np.vstack([segments.start[outer], segments.end[outer]])))
-    return np.asarray(np.isin(_keys(segments.start), on_outline) | np.isin(_keys(segments.end), on_outline))
+    return touches(segments, segments.face[:, 1] < 0)
+
+
+def touches(segments: Segments, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which segments are some of them, or end on those."""
+    ends = np.unique(keys_of(np.vstack([segments.start[some], segments.end[some]])))
+    return np.asarray(np.isin(keys_of(segments.start), ends) | np.isin(keys_of(segments.end), ends))
 
 
 def dissolve(polygons: Geometries, label: IntArray, count: int) -> Geometries:

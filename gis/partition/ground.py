@@ -11,7 +11,7 @@ Voronoi polygons is what takes the time; here only the ridges between different 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
@@ -20,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay, cKDTree
 
+from gis.coverage import stitched
 from gis.geometry import (
     FloatArray,
     Geometries,
@@ -29,8 +30,10 @@ from gis.geometry import (
     Weave,
     segments_of,
     sums,
+    touches,
     touches_outline,
 )
+from gis.partition.parcels import regions_of, standing
 
 BoolArray = NDArray[np.bool_]
 
@@ -74,6 +77,9 @@ class Plot:
         Barriers that fence ground in beside a street, as compound walls do.
     edges : array of polygons
         Outlines to follow that are no barrier of themselves (compounds).
+    parcels : array of polygons
+        Ground that stays as it is, as cells of an earlier plan: no atom crosses their border, and where they were made
+        of this community's atoms, they are exactly the union of atoms again. Cells over one another only once.
     """
 
     outline: shapely.Geometry
@@ -83,6 +89,7 @@ class Plot:
     barrier_class: IntArray
     is_wall: BoolArray
     edges: Geometries
+    parcels: Geometries = field(default_factory=lambda: np.empty(0, dtype=object))
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,8 @@ class Ground:
         Metres; weighted by what lies there; on any barrier.
     walkable : bool array, shape (borders,)
         Whether one can cross: not where all of it is river or rail far from a bridge.
+    parcel : int array, shape (atoms,)
+        The parcel of the plot that an atom is part of; -1 outside all.
     """
 
     lattice: Lattice
@@ -121,6 +130,7 @@ class Ground:
     cut_cost_m: FloatArray
     barrier_m: FloatArray
     walkable: BoolArray
+    parcel: IntArray
 
 
 def survey(plot: Plot, zone: int) -> Ground:
@@ -134,23 +144,64 @@ def survey(plot: Plot, zone: int) -> Ground:
         EPSG code of the metric system.
     """
     lattice = Lattice.at(plot.outline, zone)
-    outline = lattice.from_wgs84(np.array([plot.outline], dtype=object))
-    barriers, kind, is_wall = _near(plot, outline[0], lattice)
-    weave = Weave(outline[0])
-    blocks = weave.faces(np.concatenate([barriers, _edges_near(plot, outline[0], lattice)]))
+    outline = lattice.from_wgs84(np.array([plot.outline], dtype=object))[0]
+    barriers, kind, is_wall = _near(plot, outline, lattice)
+    edges = _edges_near(plot, outline, lattice)
     footprints_m = lattice.to_metric(lattice.from_wgs84(plot.footprints))
+    regions = regions_of(outline, plot.parcels, lattice)
+    stand = standing(footprints_m, plot.units, lattice.to_metric(regions.outline))
+    tiles = []
+    for number, (area, landings) in enumerate(zip(regions.outline, regions.landings, strict=True)):
+        here, shape_m = stand.there(number)
+        houses = _Houses(here, shape_m, footprints_m[here], plot.units[here])
+        tiles.append(_tile(Weave(area, landings), houses, barriers, is_wall, edges, lattice))
+    faces = np.concatenate([tile.faces for tile in tiles])
+    region = np.repeat(np.arange(len(tiles)), [len(tile.faces) for tile in tiles])
+    if len(tiles) > 1:
+        faces = stitched([faces], [region])[0]
+    tile = _Tile(
+        faces, np.concatenate([tile.building for tile in tiles]), np.concatenate([tile.unit for tile in tiles])
+    )
+    return _ground(tile, regions.parcel[region], lattice, lattice.to_metric(barriers), kind)
+
+
+@dataclass(frozen=True)
+class _Houses:
+    """Buildings with ground in a region: number, what stands of each in it, the whole footprint, staircases."""
+
+    number: IntArray
+    shape_m: Geometries
+    whole_m: Geometries
+    units: IntArray
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Faces (on the lattice), and whose ground each is."""
+
+    faces: Geometries
+    building: IntArray
+    unit: IntArray
+
+
+def _tile(
+    weave: Weave, houses: _Houses, barriers: Geometries, is_wall: BoolArray, edges: Geometries, lattice: Lattice
+) -> _Tile:
+    """Share out a region among its buildings."""
+    blocks = weave.faces(np.concatenate([barriers, edges]))
     blocks_m = lattice.to_metric(blocks)
     streets = lattice.to_metric(weave.faces(barriers[~is_wall]))
-    sites = _sites(footprints_m, blocks_m, streets)
+    sites = _sites(houses.shape_m, blocks_m, streets)
     lines = np.concatenate([weave.inner_lines(blocks), lattice.from_metric(_ridges(sites, blocks_m))])
     faces = weave.faces(lines)
-    building = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
-    cuts = _unit_cuts(footprints_m, plot.units, lattice.to_metric(faces), building)
+    owner = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
+    cuts = _unit_cuts(houses.whole_m, houses.units, lattice.to_metric(faces), owner)
     if len(cuts):
         faces = weave.faces(np.concatenate([weave.inner_lines(faces), lattice.from_metric(cuts)]))
-        building = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
-    unit = _unit_of(footprints_m, plot.units, lattice.to_metric(shapely.point_on_surface(faces)), building)
-    return _ground(faces, building, unit, lattice, lattice.to_metric(barriers), kind)
+        owner = sites.owner_of(lattice.to_metric(shapely.point_on_surface(faces)), blocks_m)
+    unit = _unit_of(houses.whole_m, houses.units, lattice.to_metric(shapely.point_on_surface(faces)), owner)
+    building = np.where(owner >= 0, houses.number[owner], -1) if len(houses.number) else owner
+    return _Tile(faces, building, unit)
 
 
 def _near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> tuple[Geometries, IntArray, BoolArray]:
@@ -389,17 +440,16 @@ def _unit_of(footprints_m: Geometries, units: IntArray, places: Geometries, buil
     return unit
 
 
-def _ground(
-    faces: Geometries, building: IntArray, unit: IntArray, lattice: Lattice, barriers_m: Geometries, kind: IntArray
-) -> Ground:
+def _ground(tile: _Tile, parcel: IntArray, lattice: Lattice, barriers_m: Geometries, kind: IntArray) -> Ground:
+    faces, building, unit = tile.faces, tile.building, tile.unit
     segments = segments_of(faces)
     start_m, end_m = lattice.points_to_metric(segments.start), lattice.points_to_metric(segments.end)
     length = np.hypot(*(end_m - start_m).T)
-    reach = np.where(touches_outline(segments), APPROACH_M, ON_LINE_M)
+    reach = np.where(_approaches(segments, parcel), APPROACH_M, ON_LINE_M)
     strength, crossable = _what_lies_there((start_m + end_m) / 2, reach, barriers_m, kind)
     cost = length * CUT_WEIGHT[strength]
     faces_m = lattice.to_metric(faces)
-    label = _labels(faces_m, building, unit, segments, length, cost)
+    label = _labels(faces_m, tile, parcel, segments, length, cost)
     whose = np.full((label.max() + 1, 2), -1, dtype=np.int64)
     whose[label, 0], whose[label, 1] = building, unit
     # A face that was given away must not rename the atom that it joined.
@@ -424,8 +474,15 @@ def _ground(
     on_barrier = summed(length * (strength > NO_BARRIER))
     return Ground(
         lattice, faces, label, whose[:, 0], whose[:, 1], area, perimeter, middle,
-        pair // atoms, pair % atoms, summed(length), summed(cost), on_barrier, walk,
+        pair // atoms, pair % atoms, summed(length), summed(cost), on_barrier, walk, parcel[main],
     )  # fmt: skip
+
+
+def _approaches(segments: Segments, parcel: IntArray) -> BoolArray:
+    """Which pieces of border end on the community's outline or, inside a parcel or outside all, on a parcel's."""
+    side = np.where(segments.face >= 0, parcel[segments.face], -2)
+    between = side[:, 0] != side[:, 1]
+    return np.asarray(touches_outline(segments) | (touches(segments, between) & ~between))
 
 
 def _what_lies_there(
@@ -450,11 +507,11 @@ def _what_lies_there(
 
 
 def _labels(
-    faces_m: Geometries, building: IntArray, unit: IntArray, segments: Segments, length: FloatArray, cost: FloatArray
+    faces_m: Geometries, tile: _Tile, parcel: IntArray, segments: Segments, length: FloatArray, cost: FloatArray
 ) -> IntArray:
     """Number the atoms: each one piece; slivers of empty land and stray pieces join the neighbour they lean on."""
-    count = len(faces_m)
-    inner = (segments.face >= 0).all(axis=1)
+    count, building, unit = len(faces_m), tile.building, tile.unit
+    inner = (segments.face >= 0).all(axis=1) & (parcel[segments.face[:, 0]] == parcel[segments.face[:, 1]])
     left, right = segments.face[inner].T
     shared = coo_array((length[inner], (left, right)), shape=(count, count)).tocsr()
     shared = (shared + shared.T).tocoo()
@@ -463,30 +520,44 @@ def _labels(
     units_to = int(unit.max()) + 1 if count else 1
     name = np.where(building >= 0, building * units_to + unit, -1 - np.arange(count))
     i, j, metres = shared.row, shared.col, shared.data
-    held = (name[i] == name[j]) & (metres >= NECK_M)
-    _, piece = connected_components(coo_array((np.ones(held.sum()), (i[held], j[held])), shape=(count, count)))
-    area = sums(piece, shapely.area(faces_m))
+
+    def joined(label: IntArray) -> IntArray:
+        held = (label[i] == label[j]) & (metres >= NECK_M)
+        pairs = coo_array((np.ones(held.sum()), (i[held], j[held])), shape=(count, count))
+        return np.asarray(connected_components(pairs)[1], dtype=np.int64)
+
+    piece = joined(name)
     owner = np.full(piece.max() + 1, -1, dtype=np.int64)
     owner[piece] = building
-    stray = _strays(piece, name, area, owner, faces_m)
+    stray = _strays(piece, name, owner, faces_m)
+    # A building's staircases together lie in one piece too: grids are made of whole buildings.
+    whole = np.where(building >= 0, building * (parcel.max() + 2) + parcel + 1, -1 - np.arange(count))
+    apart = joined(whole)
+    stray |= np.bincount(piece, ~_in_largest(apart, whole, shapely.area(faces_m)), len(stray)) > 0
+    if stray.all():
+        stray[np.argmax(sums(piece, shapely.area(faces_m)))] = False
     return _join_strays(piece, stray, owner, open_m.row, open_m.col, open_m.data, shared)
 
 
-def _strays(piece: IntArray, name: IntArray, area: FloatArray, owner: IntArray, faces_m: Geometries) -> BoolArray:
-    """Pieces that are no atom of their own: all but the largest of a building's, and slivers of empty land."""
-    named = np.zeros(len(area), dtype=np.int64)
-    named[piece] = name
-    order = np.lexsort((-area, named))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = named[order][1:] != named[order][:-1]
+def _strays(piece: IntArray, name: IntArray, owner: IntArray, faces_m: Geometries) -> BoolArray:
+    """Pieces that are no atom of their own: all but the largest of a staircase's, and slivers of empty land."""
+    area = sums(piece, shapely.area(faces_m))
     stray = np.ones(len(area), dtype=bool)
-    stray[order[first]] = False
+    stray[piece[_in_largest(piece, name, shapely.area(faces_m))]] = False
     around = sums(piece, shapely.length(faces_m))
     thin = (area < SLIVER_AREA_M2) | (2 * area / np.maximum(around, 1e-9) < SLIVER_WIDTH_M / 2)
-    stray |= (owner < 0) & thin
-    if stray.all():
-        stray[np.argmax(area)] = False
-    return stray
+    return np.asarray(stray | ((owner < 0) & thin))
+
+
+def _in_largest(piece: IntArray, name: IntArray, area: FloatArray) -> BoolArray:
+    """Whether each face is in the largest of the pieces that have its name."""
+    total = sums(piece, area)
+    named = np.zeros(len(total), dtype=np.int64)
+    named[piece] = name
+    order = np.lexsort((-total, named))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = named[order][1:] != named[order][:-1]
+    return np.asarray(np.isin(piece, order[first]))
 
 
 def _join_strays(
@@ -494,30 +565,35 @@ def _join_strays(
 ) -> IntArray:
     """Give each stray piece to the neighbour with most shared metres, same building first; then number anew."""
     pieces = len(stray)
-    key: dict[tuple[int, int], float] = {}
-    for a, b, m in zip(piece[shared.row], piece[shared.col], shared.data, strict=True):
-        if a != b and stray[a]:
-            key[(a, b)] = key.get((a, b), 0.0) + m
-    for a, b, m in zip(piece[i], piece[j], metres, strict=True):
-        # An open border counts in full, one on a barrier little: land stays on its side of the street.
-        if a != b and stray[a]:
-            key[(a, b)] = key.get((a, b), 0.0) + 3.0 * m
-    near: dict[int, list[tuple[float, int]]] = {}
-    for (a, b), m in sorted(key.items()):
-        near.setdefault(int(a), []).append((m * (10.0 if owner[a] >= 0 and owner[a] == owner[b] else 1.0), int(b)))
+    # An open border counts in full, one on a barrier little: land stays on its side of the street.
+    a = np.concatenate([piece[shared.row], piece[i]])
+    b = np.concatenate([piece[shared.col], piece[j]])
+    asked = (a != b) & stray[a]
+    where = coo_array(
+        (np.concatenate([shared.data, 3.0 * metres])[asked], (a[asked], b[asked])), shape=(pieces, pieces)
+    )
+    near = where.tocsr()
     target = np.where(stray, -1, np.arange(pieces))
     waiting = [int(p) for p in np.flatnonzero(stray)]
+    size = np.bincount(piece, minlength=pieces)
     while waiting:
         left = []
         for p in waiting:
-            choices = [(m, b) for m, b in near.get(p, ()) if target[b] >= 0]
-            if choices:
-                target[p] = target[max(choices)[1]]
+            beside, share = (
+                near.indices[near.indptr[p] : near.indptr[p + 1]],
+                near.data[near.indptr[p] : near.indptr[p + 1]],
+            )
+            settled = target[beside] >= 0
+            if settled.any():
+                share = share * np.where((owner[p] >= 0) & (owner[beside] == owner[p]), 10.0, 1.0)
+                target[p] = target[max(zip(share[settled].tolist(), beside[settled].tolist(), strict=True))[1]]
             else:
                 left.append(p)
         if len(left) == len(waiting):
-            target[left[0]] = left[0]  # cut off from all that is settled: an atom after all
-            left = left[1:]
+            # Cut off from all that is settled (by a parcel): an atom after all.
+            alone = max(left, key=lambda p: (size[p], -p))
+            target[alone] = alone
+            left.remove(alone)
         waiting = left
     return np.unique(target[piece], return_inverse=True)[1].astype(np.int64)
 

@@ -1,0 +1,136 @@
+"""Several areas as one coverage: neighbours share every corner of their border, whoever made it.
+
+Areas (communities, parcels) are surveyed by themselves; where one's cells meet the common border its neighbour knows
+nothing of it. `stitched` gives both the same corners afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from gis.geometry import FloatArray, Geometries, IntArray, keys_of, segments_of
+
+# A point on the lattice is at most 0.7 steps from the side that it stands for; a side bent to such a point, twice that.
+_ON_SIDE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Stitches:
+    """Points to add to sides, by side and in the order from its end with the lower number to the other.
+
+    Attributes
+    ----------
+    ends : int array, shape (ends,)
+        Keys of the sides' ends, sorted; an end's number is its place in here.
+    side : int array, shape (sides,)
+        Lower number times ``len(ends)`` plus higher number, sorted.
+    first, count : int arrays, shape (sides,)
+    points : float array, shape (points, 2)
+    """
+
+    ends: IntArray
+    side: IntArray
+    first: IntArray
+    count: IntArray
+    points: FloatArray
+
+
+def stitched(layers: Sequence[Geometries], areas: Sequence[IntArray]) -> list[Geometries]:
+    """Give polygons each vertex that a neighbouring area's polygons have on the common border.
+
+    Parameters
+    ----------
+    layers : sequence of arrays of polygons
+        On one lattice; each layer covers the same areas, the later ones more finely. In every area each layer is a
+        coverage (or several polygons that are the same), and areas side by side share the corners of their outlines.
+    areas : sequence of int arrays
+        The area of each polygon of each layer.
+
+    Returns
+    -------
+    list of arrays of polygons
+        Each layer a coverage over all areas, in which a polygon is still the union of those it was the union of.
+        Sides move by less than a step of the lattice.
+    """
+    stitches = _missing_points(layers[0], areas[0])
+    return [_with_points(layer, stitches) if len(stitches.side) else layer for layer in layers]
+
+
+def _missing_points(polygons: Geometries, area: IntArray) -> _Stitches:
+    parts, of = shapely.get_parts(polygons, return_index=True)
+    one = np.unique(shapely.to_wkb(parts), return_index=True)[1]  # cells over one another are the same polygon
+    sides = segments_of(parts[one])
+    outer = sides.face[:, 1] < 0
+    start, end = sides.start[outer], sides.end[outer]
+    home = area[of[one]][sides.face[outer, 0]]
+    corner = np.unique(np.column_stack([np.vstack([start, end]), np.tile(home, 2)]), axis=0)
+    tree = shapely.STRtree(shapely.linestrings(np.stack([start, end], axis=1)))
+    point, side = tree.query(shapely.points(corner[:, :2]), predicate="dwithin", distance=_ON_SIDE)
+    point, side = point[corner[point, 2] != home[side]], side[corner[point, 2] != home[side]]
+    way, off = end[side] - start[side], corner[point, :2] - start[side]
+    length = np.hypot(*way.T)
+    along = (way * off).sum(axis=1) / length
+    kept = (along > 0.5) & (along < length - 0.5)
+    point, side, along = point[kept], side[kept], along[kept]
+    known = set(map(tuple, corner.tolist()))  # no area takes a corner that it has elsewhere
+    asked = np.column_stack([corner[point, :2], home[side]])
+    new = np.array([tuple(row) not in known for row in asked.tolist()], dtype=bool)
+    return _as_stitches(start[side[new]], end[side[new]], along[new], corner[point[new], :2])
+
+
+def _as_stitches(start: FloatArray, end: FloatArray, along: FloatArray, points: FloatArray) -> _Stitches:
+    ends, number = np.unique(keys_of(np.vstack([start, end])), return_inverse=True)
+    tail, head = number[: len(start)], number[len(start) :]
+    side = np.minimum(tail, head) * len(ends) + np.maximum(tail, head)
+    order = np.lexsort((np.where(tail < head, along, -along), side))
+    # The same point may come from several areas that meet there.
+    again = np.zeros(len(order), dtype=bool)
+    again[1:] = (np.diff(side[order]) == 0) & (np.diff(points[order], axis=0) == 0).all(axis=1)
+    order = order[~again]
+    found, first, count = np.unique(side[order], return_index=True, return_counts=True)
+    return _Stitches(ends, found, first, count, points[order])
+
+
+def _with_points(polygons: Geometries, stitches: _Stitches) -> Geometries:
+    parts, of = shapely.get_parts(polygons, return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    key = keys_of(points)
+    number = np.minimum(np.searchsorted(stitches.ends, key), len(stitches.ends) - 1)
+    known = stitches.ends[number] == key
+    at = np.flatnonzero((ring[:-1] == ring[1:]) & known[:-1] & known[1:])
+    tail, head = number[at], number[at + 1]
+    code = np.minimum(tail, head) * len(stitches.ends) + np.maximum(tail, head)
+    place = np.minimum(np.searchsorted(stitches.side, code), len(stitches.side) - 1)
+    hit = stitches.side[place] == code
+    at, place, forward = at[hit], place[hit], (tail < head)[hit]
+    if not len(at):
+        return polygons
+    count = stitches.count[place]
+    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    which = np.repeat(stitches.first[place], count)
+    which += np.where(np.repeat(forward, count), step, np.repeat(count, count) - 1 - step)
+    touched = np.zeros(len(polygons), dtype=bool)
+    touched[of[part[ring[at]]]] = True
+    points = np.insert(points, np.repeat(at + 1, count), stitches.points[which], axis=0)
+    ring = np.insert(ring, np.repeat(at + 1, count), np.repeat(ring[at], count))
+    kept = touched[of[part[ring]]]
+    return _rebuilt(polygons, points[kept], ring[kept], part, of)
+
+
+def _rebuilt(polygons: Geometries, points: FloatArray, ring: IntArray, part: IntArray, of: IntArray) -> Geometries:
+    """Polygons, some of them with rings made anew from points."""
+    rings, number = np.unique(ring, return_inverse=True)
+    parts, number_of_part = np.unique(part[rings], return_inverse=True)
+    made = shapely.polygons(shapely.linearrings(points, indices=number), indices=number_of_part)
+    result = polygons.copy()
+    whole = of[parts]
+    single = shapely.get_type_id(polygons[whole]) == shapely.GeometryType.POLYGON
+    result[whole[single]] = made[single]
+    for polygon in np.unique(whole[~single]):
+        result[polygon] = shapely.multipolygons(made[whole == polygon])
+    return result
