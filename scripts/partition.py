@@ -6,7 +6,8 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,37 @@ from gis import households
 from gis.cleaning import clean
 from gis.division import Division
 from gis.errors import InvalidInput, NotFound
-from gis.exchange import plan_file, read_any, town_file
+from gis.exchange import moves_file, plan_file, read_any, town_file
 from gis.findings import Finding
 from gis.messages import text
 from gis.partition import divide
 from gis.partition.quality import statistics
 from gis.rule_set import RuleSet, from_mapping, load_preset, preset_codes
 from gis.town import Town
+from scripts.interrupting import asked_to_finish
 from scripts.program import Program, pass_program, print_json
 
 SHOWN = 12
+LOCKS = {"grid": "grids", "building": "buildings", "micro_grid": "micro_grids"}
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What is read and written."""
+
+    source: Path
+    out: Path
+    cleaned: Path | None
+    previous: Path | None
+    moves: Path | None
+    plans: int
+
+    @property
+    def outs(self) -> list[Path]:
+        """The plan file, or one a plan: ``PLAN-1.gpkg``, ``PLAN-2.gpkg`` …"""
+        if self.plans == 1:
+            return [self.out]
+        return [self.out.with_name(f"{self.out.stem}-{n}{self.out.suffix}") for n in range(1, self.plans + 1)]
 
 
 @click.command("partition")
@@ -37,6 +59,16 @@ SHOWN = 12
 @click.option("--out", required=True, metavar="PLAN.gpkg", type=click.Path(path_type=Path), help="Plan file to write.")
 @click.option("--cleaned", metavar="TOWN.gpkg", type=click.Path(path_type=Path), help="Write the cleaned input too.")
 @click.option("--community", "communities", multiple=True, help="Divide only this one (may be repeated).")
+@click.option(
+    "--previous", metavar="PLAN.gpkg", type=click.Path(path_type=Path), help="Redraw from this plan in force."
+)
+@click.option("--stability", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Redrawing: 0 as if there was no plan, 1 change only what is broken.")  # fmt: skip
+@click.option("--lock", "locks", multiple=True, metavar="KIND:CODE",
+              help="Redrawing: keep this grid, building (in its grid) or micro_grid (may be repeated).")  # fmt: skip
+@click.option("--moves", metavar="MOVES.csv", type=click.Path(path_type=Path),
+              help="Redrawing: write what moves (.csv, or .json with totals and lineage).")  # fmt: skip
+@click.option("--alternatives", type=click.IntRange(2, 9), help="Make so many plans that differ: PLAN-1.gpkg …")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same plan.")
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
 @click.option("--crs", help="Coordinates of the input, where it does not say: wgs84, cgcs2000, gcj02, bd09, EPSG:…")
@@ -46,40 +78,52 @@ SHOWN = 12
 @pass_program
 def command(
     program: Program,
+    /,
     source: Path,
     rules: str,
     out: Path,
     cleaned: Path | None,
     communities: tuple[str, ...],
-    seed: int,
-    effort: str,
+    previous: Path | None,
+    stability: float,
+    locks: tuple[str, ...],
+    moves: Path | None,
+    alternatives: int | None,
     crs: str | None,
-    processes: int | None,
-    cluster: str | None,
     as_json: bool,
+    **search: Any,
 ) -> None:
     """Divide the communities of a town file into grids and micro-grids.
 
     \b
     INPUT.gpkg has the layers communities (polygons: code) and buildings (polygons: code, households, and floors,
     units, compound where known), and may have compounds and barriers. PLAN.gpkg gets grids, micro_grids and parts.
+    Ctrl-C finishes with the best plan so far; a second Ctrl-C stops with nothing written.
     """
-    _check_targets(source, out, cleaned)
+    files = _Files(source, out, cleaned, previous, moves, alternatives or 1)
+    _check_targets(files)
+    search |= {"communities": communities or None}
     rule_set = _rules(rules)
+    redraw = _redraw(files, stability, locks)
     town, noticed = _town(source, crs)
     began = time.perf_counter()
-    division = _divide(
-        town, rule_set, seed=seed, effort=effort, communities=communities or None, processes=processes, cluster=cluster
-    )
-    seconds = round(time.perf_counter() - began, 2)
-    plan_file.write(division, out)
+    if alternatives:
+        reports = _alternatives(program, files, town, noticed, rule_set, alternatives, search)
+    else:
+        division = _divide(program, town, lambda **told: divide(town, rule_set, **redraw, **search, **told))
+        reports = {"report": _report(division, town, noticed, round(time.perf_counter() - began, 2))}
+        plan_file.write(division, out)
+        if previous is not None:
+            reports["report"]["moves"] = _moves(redraw["previous"], division, town, moves)
     if cleaned is not None:
         town_file.write(town, cleaned)
-    report = _report(division, town, noticed, seconds)
     if as_json:
-        print_json(report)
+        print_json(reports.get("report", reports))
     else:
-        _say(program, report, [*noticed, *division.findings], out, cleaned)
+        _say(program, reports, files, noticed)
+
+
+# --- What is read ----------------------------------------------------------------------------------------------------
 
 
 def _town(source: Path, crs: str | None) -> tuple[Town, tuple[Finding, ...]]:
@@ -90,17 +134,46 @@ def _town(source: Path, crs: str | None) -> tuple[Town, tuple[Finding, ...]]:
     return town, (*read, *estimated, *repaired)
 
 
-def _check_targets(source: Path, out: Path, cleaned: Path | None) -> None:
+def _redraw(files: _Files, stability: float, locks: tuple[str, ...]) -> dict[str, Any]:
+    """The options of a redraw; none where there is no plan in force."""
+    if files.previous is None:
+        if locks:
+            raise InvalidInput("partition.locks_without_plan")
+        if files.moves is not None:
+            raise InvalidInput("partition.moves_without_plan")
+        return {}
+    if files.plans > 1:
+        raise InvalidInput("partition.alternatives_with_plan")
+    if not files.previous.is_file():
+        raise NotFound("import.no_file", path=str(files.previous))
+    return {"previous": plan_file.read(files.previous), "stability": stability, "locks": _locks(locks)}
+
+
+def _locks(words: Iterable[str]) -> Any:
+    from gis.partition.redraw import Locks
+
+    found: dict[str, list[str]] = {kind: [] for kind in LOCKS.values()}
+    for word in words:
+        kind, _, code = word.partition(":")
+        if kind not in LOCKS or not code:
+            raise InvalidInput("partition.bad_lock", lock=word)
+        found[LOCKS[kind]].append(code)
+    return Locks(**{kind: tuple(codes) for kind, codes in found.items()})
+
+
+def _check_targets(files: _Files) -> None:
     """Never write over what is read, two results into one file, or a file that is none of ours."""
-    taken = [source]
-    for target, ours in ((out, "grids"), (cleaned, "communities")):
+    taken = [files.source, *([files.previous] if files.previous else [])]
+    targets: list[tuple[Path | None, Callable[[Path], bool]]] = [(out, _has_layer("grids")) for out in files.outs]
+    targets += [(files.cleaned, _has_layer("communities")), (files.moves, moves_file.is_one)]
+    for target, is_ours in targets:
         if target is None:
             continue
         if any(_is_same(target, other) for other in taken):
             raise InvalidInput("partition.same_file", path=str(target))
         if not target.absolute().parent.is_dir():
             raise NotFound("partition.no_folder", path=str(target))
-        if target.exists() and not (_is_writable(target) and ours in _layers(target)):
+        if target.exists() and not (_is_writable(target) and is_ours(target)):
             raise InvalidInput("partition.not_ours", path=str(target))
         taken.append(target)
 
@@ -116,11 +189,14 @@ def _is_writable(path: Path) -> bool:
     return path.is_file() and bool(path.stat().st_mode & 0o222)
 
 
-def _layers(path: Path) -> list[str]:
-    try:
-        return town_file.layer_names(path)
-    except InvalidInput:
-        return []
+def _has_layer(name: str) -> Callable[[Path], bool]:
+    def test(path: Path) -> bool:
+        try:
+            return name in town_file.layer_names(path)
+        except InvalidInput:
+            return False
+
+    return test
 
 
 def _rules(name: str) -> RuleSet:
@@ -135,16 +211,62 @@ def _rules(name: str) -> RuleSet:
         raise InvalidInput("partition.bad_rules", path=name, reason=str(error)) from error
 
 
-def _divide(town: Town, rules: RuleSet, **options: Any) -> Division:
-    """Divide with a bar; options as `gis.partition.divide` takes them."""
-    with tqdm(total=len(town["communities"]), desc="partition", disable=not sys.stderr.isatty(), leave=False) as bar:
+# --- Dividing --------------------------------------------------------------------------------------------------------
+
+
+def _divide(program: Program, town: Town, work: Callable[..., Any]) -> Any:
+    """Do the work with a bar, and with Ctrl-C in two steps."""
+    watched = sys.stderr.isatty()
+    with (
+        tqdm(total=float(len(town["communities"])), desc="partition", disable=not watched, leave=False,
+             bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar,
+        asked_to_finish(lambda: program.say("partition.stopping")) as enough,
+    ):  # fmt: skip
+        shares: dict[int, float] = {}
+
+        def within(job: int, share: float, best: float) -> None:
+            shares[job] = share
+            bar.set_postfix_str(f"{best:.0f}", refresh=False)
+            bar.update(max(sum(shares.values()) - bar.n, 0.0))
 
         def show(done: int, total: int, code: str) -> None:
-            bar.total = total
+            bar.total = float(total)
             bar.set_postfix_str(code, refresh=False)
-            bar.update(done - bar.n)
+            bar.update(max(done - bar.n, 0.0))
 
-        return divide(town, rules, progress=show, **options)
+        return work(progress=show, enough=enough, within=within)
+
+
+def _alternatives(
+    program: Program, files: _Files, town: Town, noticed: tuple[Finding, ...], rules: RuleSet, count: int,
+    search: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Several plans, each in its file; their scores side by side."""
+    from gis.partition.alternatives import divide_alternatives
+    from gis.partition.principles import principles
+
+    began = time.perf_counter()
+    made = _divide(program, town, lambda **told: divide_alternatives(town, rules, count=count, **search, **told))
+    seconds = round(time.perf_counter() - began, 2)
+    for plan, path in zip(made.plans, files.outs, strict=True):
+        plan_file.write(plan.division, path)
+    table: dict[str, Any] = made.as_dict()
+    for row, plan, path in zip(table["plans"], made.plans, files.outs, strict=True):
+        row |= {"path": str(path), **_report(plan.division, town, noticed, seconds)}
+        row["principles"] = principles(plan.division, town)["plan"]
+    return table
+
+
+def _moves(previous: Division, division: Division, town: Town, path: Path | None) -> dict[str, Any]:
+    from gis.partition.moves import moves
+
+    found = moves(previous, division, town)
+    if path is not None:
+        moves_file.write(found, path)
+    return {"tiers": [dict(tier) for tier in found.tiers], "path": None if path is None else str(path)}
+
+
+# --- What is told ----------------------------------------------------------------------------------------------------
 
 
 def _report(division: Division, town: Town, noticed: tuple[Finding, ...], seconds: float) -> dict[str, Any]:
@@ -161,19 +283,43 @@ def _report(division: Division, town: Town, noticed: tuple[Finding, ...], second
     }
 
 
-def _words(finding: Finding) -> dict[str, Any]:
-    return {"layer": finding.layer, "row": finding.row, "key": finding.key, **finding.params}
+def _say(program: Program, reports: dict[str, Any], files: _Files, noticed: tuple[Finding, ...]) -> None:
+    if "report" in reports:
+        _say_plan(program, reports["report"])
+        findings = reports["report"]["findings"]
+    else:
+        for row in reports["plans"]:
+            click.echo(f"— {row['name_zh' if program.language == 'zh' else 'name_en']}")
+            _say_plan(program, row)
+        click.echo(_side_by_side(program, reports))
+        findings = reports["plans"][-1]["findings"]
+    known = [*(asdict(finding) for finding in noticed), *findings]
+    if known:
+        program.say("partition.summary_findings", count=len(known))
+        for finding in known[:SHOWN]:
+            click.echo(text(finding["code"], _words(finding), language=program.language), err=True)
+    for path in files.outs:
+        click.echo(program.sentence("partition.written", path=path))
+    if files.moves is not None:
+        click.echo(program.sentence("partition.moves_written", path=files.moves))
+    if files.cleaned is not None:
+        click.echo(program.sentence("partition.cleaned_written", path=files.cleaned))
 
 
-def _say(program: Program, report: dict[str, Any], findings: list[Finding], out: Path, cleaned: Path | None) -> None:
+def _words(finding: dict[str, Any]) -> dict[str, Any]:
+    return {"layer": finding["layer"], "row": finding["row"], "key": finding["key"], **finding["params"]}
+
+
+def _say_plan(program: Program, report: dict[str, Any]) -> None:
     numbers = {key: report[key] for key in ("communities", "households", "seconds")}
     click.echo(program.sentence("partition.summary", **numbers))
+    name = "name_zh" if program.language == "zh" else "name_en"
     for tier in report["statistics"]["tiers"]:
         ratio = tier["in_band_ratio"]
         click.echo(
             program.sentence(
                 "partition.summary_tier",
-                name=tier["name_zh" if program.language == "zh" else "name_en"],
+                name=tier[name],
                 cells=tier["cells"],
                 in_band="–" if ratio is None else f"{ratio:.1%}",
                 least=tier["households_min"],
@@ -190,10 +336,51 @@ def _say(program: Program, report: dict[str, Any], findings: list[Finding], out:
             torn=ground["pieces_not_contiguous"],
         )
     )
-    if findings:
-        program.say("partition.summary_findings", count=len(findings))
-        for finding in findings[:SHOWN]:
-            click.echo(text(finding.code, _words(finding), language=program.language), err=True)
-    click.echo(program.sentence("partition.written", path=out))
-    if cleaned is not None:
-        click.echo(program.sentence("partition.cleaned_written", path=cleaned))
+    for tier in report.get("moves", {}).get("tiers", ()):
+        ratio = tier["kept_ratio"]
+        click.echo(
+            program.sentence(
+                "partition.summary_moves",
+                name=tier[name],
+                kept="–" if ratio is None else f"{ratio:.1%}",
+                moved=tier["households_moved"],
+                buildings=tier["buildings_moved"],
+                new=tier["cells_new"],
+                ended=tier["cells_ended"],
+            )
+        )
+
+
+def _side_by_side(program: Program, table: dict[str, Any]) -> str:
+    """Plans as columns, scores as rows, and how much each two differ."""
+    plans = table["plans"]
+    ground = [row["statistics"] for row in plans]
+    rows: list[tuple[str, list[str]]] = [
+        ("partition.row_cost", [f"{row['cost'] / 1000:.1f}" for row in plans]),
+        ("partition.row_in_band", [_percent(one["tiers"][_banded(one)]["in_band_ratio"]) for one in ground]),
+        ("partition.row_compounds", [str(one["small_compounds_cut"]) for one in ground]),
+        ("partition.row_borders", [_percent(one["boundary_on_barriers_ratio"]) for one in ground]),
+        ("partition.row_compactness", [f"{one['compactness_mean']:.2f}" for one in ground]),
+    ]
+    shown = [(program.sentence(code), values) for code, values in rows]
+    shown += [
+        (program.sentence("partition.row_difference", number=i + 1), [_percent(value) for value in line])
+        for i, line in enumerate(table["difference"])
+    ]
+    width = max(_wide(label) for label, _ in shown)
+    lines = [" " * width + "".join(f"{n:>10}" for n in range(1, len(plans) + 1))]
+    lines += [label + " " * (width - _wide(label)) + "".join(f"{v:>10}" for v in values) for label, values in shown]
+    return "\n".join(lines)
+
+
+def _banded(measured: dict[str, Any]) -> int:
+    return next((i for i, tier in enumerate(measured["tiers"]) if tier["in_band_ratio"] is not None), 0)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _wide(words: str) -> int:
+    """Columns of a terminal: two a Chinese character."""
+    return sum(2 if ord(letter) > 0x2E7F else 1 for letter in words)

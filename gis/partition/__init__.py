@@ -33,6 +33,7 @@ def divide(
     stability: float = 0.5,
     locks: Locks | None = None,
     cluster: str | None = None,
+    within: Callable[[int, float, float], None] | None = None,
 ) -> Division:
     """Divide a town's communities into the cells of every grid tier of a rule set.
 
@@ -66,6 +67,9 @@ def divide(
         Address of a Dask scheduler (``tcp://host:port``) whose workers do the work instead of processes here; the
         division is the same.
 
+    within : callable, optional
+        Called now and then with (number of a community in work, share of it done, cost of its best so far).
+
     Returns
     -------
     Division
@@ -96,6 +100,7 @@ def divide(
         previous=previous,
         stability=stability,
         locks=locks,
+        within=within,
         cluster=cluster,
     )
 

@@ -132,6 +132,7 @@ def divide_alternatives(
     progress: Callable[[int, int, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     enough: Callable[[], bool] | None = None,
+    within: Callable[[int, float, float], None] | None = None,
 ) -> Alternatives:
     """Make several plans that differ from one another in every community that allows it.
 
@@ -156,7 +157,7 @@ def divide_alternatives(
     made: dict[int, list[Answer]] = {}
     for number, answers in spread(
         _plans_of, tasks, order=largest_first(jobs), processes=1 if few else processes, cluster=cluster,
-        cancelled=cancelled, enough=enough,
+        cancelled=cancelled, enough=enough, progress=within,
     ):  # fmt: skip
         made[number] = answers
         if progress is not None:
