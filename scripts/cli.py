@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "scripts.import_data:command",
     "diagnose": "scripts.diagnose:command",
     "partition": "scripts.partition:command",
+    "merge": "scripts.merge:command",
     "plan": "scripts.plan:command",
     "report": "scripts.report:command",
     "rules": "scripts.rules:command",

@@ -76,7 +76,7 @@ def read_any(
         ``crs.unknown``, ``import.crs_missing``.
     """
     source = Path(path)
-    _check_file(source, limit_mb)
+    check_file(source, limit_mb)
     if layer is not None and layer not in LAYERS:
         found = columns.find_layer(layer)
         if found is None:
@@ -86,13 +86,22 @@ def read_any(
     name = source.name.lower()
     if name.endswith(osm.SUFFIXES):
         return osm.read(source)
-    sheets, findings = _sheets(source)
+    sheets, findings = sheets_of(source)
     if not sheets:
         raise InvalidInput("import.empty_file", path=source.name)
     return _town(source, sheets, findings, layer, stated, mapping)
 
 
-def _check_file(path: Path, limit_mb: int) -> None:
+def check_file(path: Path, limit_mb: int = LIMIT_MB) -> None:
+    """Refuse a file that is not there, empty, too large, or of no known kind, before it is opened.
+
+    Raises
+    ------
+    NotFound
+        ``import.no_file``.
+    InvalidInput
+        ``import.empty_file``, ``import.too_large``, ``import.unknown_format``, ``import.unreadable_file``.
+    """
     if not path.is_file():
         raise NotFound("import.no_file", path=str(path))
     size = path.stat().st_size
@@ -118,7 +127,8 @@ def _unpacked_size(path: Path) -> int:
         raise InvalidInput("import.unreadable_file", path=path.name, reason=str(error)[:300]) from error
 
 
-def _sheets(path: Path) -> tuple[list[vectors.VectorLayer], list[Finding]]:
+def sheets_of(path: Path) -> tuple[list[vectors.VectorLayer], list[Finding]]:
+    """All layers or sheets of a vector file or table: name, rows indexed from 1, stated coordinate system."""
     name = path.name.lower()
     if name.endswith(vectors.SUFFIXES):
         return vectors.read(path), []
@@ -140,7 +150,7 @@ def _town(
         if kind is None:
             findings.append(Finding("import.layer_skipped", Severity.NOTE, title, params={"rows": len(frame)}))
             continue
-        crs = _agree(stated, own, path.name) if LAYERS[kind].geometry else None
+        crs = agree(stated, own, path.name) if LAYERS[kind].geometry else None
         made, more = rows.take(kind, frame, mapping=mapping, crs=crs, file=path.name)
         taken.setdefault(kind, []).append(made)
         findings += more
@@ -164,8 +174,14 @@ def _which_layer(
     return None
 
 
-def _agree(stated: Crs | None, own: Crs | None, file: str) -> Crs | None:
-    """The coordinate system to believe."""
+def agree(stated: Crs | None, own: Crs | None, file: str) -> Crs | None:
+    """The coordinate system to believe, of the one that the user states and the file's own.
+
+    Raises
+    ------
+    InvalidInput
+        ``import.crs_conflict``.
+    """
     if stated is None or own is None:
         return stated or own
     if stated.shift is not None:

@@ -77,7 +77,7 @@ def take(
     names = {column: header for header, column in found.items()}
     data = data.drop(index=_faulty_rows(layer, data, keys, names, findings))
     if LAYERS[layer].geometry is not None:
-        shapes = _geometries(raw.loc[data.index], mapping or {})
+        shapes = geometries_of(raw.loc[data.index], mapping or {})
         if shapes is None and layer not in CAN_BE_FACTS_ALONE and LAYERS[layer].geometry_required:
             raise InvalidInput("import.no_geometry_column", file=file, layer=layer, headers=headers)
         data = _placed(layer, data, shapes, keys, crs, file, findings)
@@ -276,7 +276,7 @@ def _placed(
     return gpd.GeoDataFrame(data, geometry=shapes)[placed.is_kept]
 
 
-def _geometries(raw: pd.DataFrame, mapping: Mapping[str, str]) -> Any:
+def geometries_of(raw: pd.DataFrame, mapping: Mapping[str, str]) -> Any:
     """Geometry as the file has it: of its own, as WKT in a column, as two columns of coordinates, or not at all."""
     if isinstance(raw, gpd.GeoDataFrame):
         return raw.geometry.to_numpy()
@@ -342,4 +342,4 @@ def combine(layer: str, frames: Iterable[pd.DataFrame]) -> tuple[pd.DataFrame, t
     return (conform(layer, joined) if LAYERS[layer].geometry is None else joined), tuple(findings)
 
 
-__all__ = ["CODES_CAN_BE_MADE", "RANGES", "InvalidGeometry", "combine", "take"]
+__all__ = ["CODES_CAN_BE_MADE", "RANGES", "InvalidGeometry", "combine", "geometries_of", "take"]
