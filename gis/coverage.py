@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from gis.geometry import FloatArray, Geometries, IntArray, keys_of, segments_of
+from gis.geometry import FloatArray, Geometries, IntArray, Lattice, keys_of, segments_of
 
 # A point on the lattice is at most 0.7 steps from the side that it stands for; a side bent to such a point, twice that.
 _ON_SIDE = 1.5
@@ -58,6 +58,39 @@ def stitched(layers: Sequence[Geometries], areas: Sequence[IntArray]) -> list[Ge
     """
     stitches = _missing_points(layers[0], areas[0])
     return [_with_points(layer, stitches) if len(stitches.side) else layer for layer in layers]
+
+
+def stitched_wgs84(layers: Sequence[Geometries], areas: Sequence[IntArray]) -> list[Geometries]:
+    """`stitched` for polygons in degrees (EPSG:4326) as the lattice gives them.
+
+    Polygons that need no corner are handed back themselves. An area whose finest layer would no longer be a valid
+    coverage (its neighbour drew their border elsewhere, a centimetre away) keeps its own polygons.
+    """
+    if not sum(len(layer) for layer in layers) or len(np.unique(areas[0])) < 2:
+        return list(layers)
+    lattice = Lattice.at(shapely.box(*shapely.total_bounds(layers[0])))
+    old = [lattice.from_wgs84(layer) for layer in layers]
+    new = stitched(old, areas)
+    changed = [np.array([a is not b for a, b in zip(was, now, strict=True)]) for was, now in zip(old, new, strict=True)]
+    touched = np.unique(areas[-1][changed[-1]])
+    broken = [area for area in touched if _breaks(old[-1][areas[-1] == area], new[-1][areas[-1] == area])]
+    result = []
+    for layer, made, differs, area in zip(layers, new, changed, areas, strict=True):
+        kept = differs & ~np.isin(area, broken)
+        both = layer.copy()
+        both[kept] = lattice.to_wgs84(made[kept])
+        result.append(both)
+    return result
+
+
+def _breaks(old: Geometries, new: Geometries) -> bool:
+    return bool(_is_coverage(old) and not _is_coverage(new))
+
+
+def _is_coverage(polygons: Geometries) -> bool:
+    """Whether polygons, several of which may be the same, are valid and a valid coverage."""
+    one = polygons[np.unique(shapely.to_wkb(polygons), return_index=True)[1]]
+    return bool(shapely.is_valid(one).all() and shapely.coverage_is_valid(one))
 
 
 def _missing_points(polygons: Geometries, area: IntArray) -> _Stitches:

@@ -119,34 +119,55 @@ class Weave:
     def __init__(self, outline: shapely.Geometry, landings: FloatArray | None = None) -> None:
         self._outline = outline
         self._ring = shapely.boundary(outline)
+        self._sides = sides_of(np.array([outline], dtype=object))
         self._inner = shapely.buffer(outline, -_MARGIN, quad_segs=2)
         self._core = shapely.buffer(outline, -_APPROACH_REACH, quad_segs=2)
-        self._landings = landings_on(*sides_of(np.array([outline], dtype=object))) if landings is None else landings
+        self._landings = landings_on(*self._sides) if landings is None else landings
         for area in (self._outline, self._ring, self._inner, self._core):
             shapely.prepare(area)
 
     def faces(self, lines: Geometries) -> Geometries:
         """Tile the outline along lines (on the lattice); dangling ends are left out."""
-        ring = np.array([self._ring], dtype=object)
         kept = clipped_lines(lines, self._inner)
         if not len(kept):
-            return self._within(faces_of(ring))
+            return self._within(faces_of(np.array([self._ring], dtype=object)))
         inner = shapely.get_parts(noded(kept, step=_COARSE))
         # What lies away from the outline is noded by now, and no approach comes near it.
         done = shapely.contains_properly(self._core, inner)
-        rim = noded(np.concatenate([ring, inner[~done], self._approaches(inner[~done])]))
+        approaches, landings = self._approaches(inner[~done])
+        rim = noded(np.concatenate([self._ring_through(landings), inner[~done], approaches]))
         return self._within(_polygonized(np.concatenate([shapely.get_parts(rim), inner[done]])))
 
-    def _approaches(self, inner: Geometries) -> Geometries:
-        """Short straight lines from where the inner lines were cut off to the outline."""
+    def _approaches(self, inner: Geometries) -> tuple[Geometries, FloatArray]:
+        """Short straight lines from where the inner lines were cut off to the outline, and where they meet it."""
+        none = np.empty(0, dtype=object), np.empty((0, 2))
         if not len(inner):
-            return np.empty(0, dtype=object)
+            return none
         ends = np.unique(np.vstack([shapely.get_coordinates(shapely.get_point(inner, i)) for i in (0, -1)]), axis=0)
         ends = ends[shapely.dwithin(self._ring, shapely.points(ends), _MARGIN + 1.5 * _COARSE)]
         if not len(ends):
-            return np.empty(0, dtype=object)
+            return none
         landing = self._landings[cKDTree(self._landings).query(ends)[1]]
-        return np.asarray(shapely.linestrings(np.stack([ends, landing], axis=1)), dtype=object)
+        lines = np.asarray(shapely.linestrings(np.stack([ends, landing], axis=1)), dtype=object)
+        return lines, np.unique(landing, axis=0)
+
+    def _ring_through(self, landings: FloatArray) -> Geometries:
+        """The sides of the outline with the landings among their points.
+
+        A landing may be off its side by half a step; noding alone could put a second corner beside it.
+        """
+        start, end = self._sides
+        lines = shapely.linestrings(np.stack([start, end], axis=1))
+        side = shapely.STRtree(lines).nearest(shapely.points(landings))
+        inner = (landings != start[side]).any(axis=1) & (landings != end[side]).any(axis=1)
+        side, landings = side[inner], landings[inner]
+        way = (end - start)[side]
+        order = np.lexsort((((landings - start[side]) * way).sum(axis=1), side))
+        number = np.arange(len(start))
+        line = np.concatenate([number, side[order], number])
+        points = np.vstack([start, landings[order], end])
+        by_line = np.argsort(line, kind="stable")
+        return np.asarray(shapely.linestrings(points[by_line], indices=line[by_line]), dtype=object)
 
     def _within(self, faces: Geometries) -> Geometries:
         """The faces of the outline: a hole in it is also enclosed by lines."""
@@ -192,7 +213,8 @@ def landings_on(start: FloatArray, end: FloatArray) -> FloatArray:
     share = number / count[side]
     exact = np.gcd(*np.abs(way).astype(np.int64).T)[side]
     share = np.where(exact >= count[side], np.rint(share * exact) / np.maximum(exact, 1), share)
-    between = np.rint(first[side] + share[:, None] * way[side])
+    # Not rint: what it makes of halves would depend on the lattice's origin.
+    between = first[side] + np.floor(share[:, None] * way[side] + 0.5)
     return np.unique(np.vstack([first, last, between]), axis=0)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import shapely
 
 from gis import crs
+from gis.coverage import stitched_wgs84
 from gis.division import Division
 from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
@@ -161,9 +162,14 @@ def recipe_of(jobs: Sequence[Job], seed: int, effort: str) -> dict[str, Any]:
 
 def put_together(answers: Sequence[Answer], rules: RuleSet, recipe: dict[str, Any]) -> Division:
     cells = []
-    for depth in range(len(rules.grid_tiers)):
+    tiers = range(len(rules.grid_tiers))
+    # Neighbouring communities get each other's corners on their common border: the town is one coverage.
+    stitched = stitched_wgs84(
+        [np.concatenate([answer.geometry[depth] for answer in answers]) for depth in tiers],
+        [np.repeat(np.arange(len(answers)), [len(answer.geometry[depth]) for answer in answers]) for depth in tiers],
+    )
+    for depth, geometry in zip(tiers, stitched, strict=True):
         frame = pd.concat([answer.cells[depth] for answer in answers], ignore_index=True)
-        geometry = np.concatenate([answer.geometry[depth] for answer in answers])
         cells.append(gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(geometry, crs=WGS84)))
     parts = pd.concat([answer.parts for answer in answers], ignore_index=True)
     findings: list[Finding] = [finding for answer in answers for finding in answer.findings]
