@@ -163,11 +163,13 @@ class Weave:
         side, landings = side[inner], landings[inner]
         way = (end - start)[side]
         order = np.lexsort((((landings - start[side]) * way).sum(axis=1), side))
+        last = np.append((end[:-1] != start[1:]).any(axis=1), True)  # of its ring
+        ring = np.cumsum(last) - last
         number = np.arange(len(start))
-        line = np.concatenate([number, side[order], number])
-        points = np.vstack([start, landings[order], end])
-        by_line = np.argsort(line, kind="stable")
-        return np.asarray(shapely.linestrings(points[by_line], indices=line[by_line]), dtype=object)
+        at = np.concatenate([number, side[order], number[last]])
+        points = np.vstack([start, landings[order], end[last]])
+        walk = np.argsort(at, kind="stable")
+        return np.asarray(shapely.linestrings(points[walk], indices=ring[at[walk]]), dtype=object)
 
     def _within(self, faces: Geometries) -> Geometries:
         """The faces of the outline: a hole in it is also enclosed by lines."""

@@ -162,7 +162,26 @@ def survey(plot: Plot, zone: int) -> Ground:
     tile = _Tile(
         faces, np.concatenate([tile.building for tile in tiles]), np.concatenate([tile.unit for tile in tiles])
     )
-    return _ground(tile, regions.parcel[region], lattice, lattice.to_metric(barriers), kind)
+    lines = _Lines(lattice.to_metric(barriers), kind, is_wall)
+    return _ground(tile, regions.parcel[region], lattice, lines)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Barriers near a community, in metres."""
+
+    shape_m: Geometries
+    kind: IntArray
+    is_wall: BoolArray
+
+    def bridges(self) -> shapely.Geometry:
+        """Ground so near to where a street crosses a river or railway that one can cross there."""
+        water = self.kind == WATER
+        rivers, streets = (
+            shapely.union_all(self.shape_m[water]),
+            shapely.union_all(self.shape_m[~water & ~self.is_wall]),
+        )
+        return shapely.buffer(shapely.intersection(rivers, streets), BRIDGE_REACH_M)
 
 
 @dataclass(frozen=True)
@@ -440,13 +459,13 @@ def _unit_of(footprints_m: Geometries, units: IntArray, places: Geometries, buil
     return unit
 
 
-def _ground(tile: _Tile, parcel: IntArray, lattice: Lattice, barriers_m: Geometries, kind: IntArray) -> Ground:
+def _ground(tile: _Tile, parcel: IntArray, lattice: Lattice, lines: _Lines) -> Ground:
     faces, building, unit = tile.faces, tile.building, tile.unit
     segments = segments_of(faces)
     start_m, end_m = lattice.points_to_metric(segments.start), lattice.points_to_metric(segments.end)
     length = np.hypot(*(end_m - start_m).T)
     reach = np.where(_approaches(segments, parcel), APPROACH_M, ON_LINE_M)
-    strength, crossable = _what_lies_there((start_m + end_m) / 2, reach, barriers_m, kind)
+    strength, crossable = _what_lies_there((start_m + end_m) / 2, reach, lines)
     cost = length * CUT_WEIGHT[strength]
     faces_m = lattice.to_metric(faces)
     label = _labels(faces_m, tile, parcel, segments, length, cost)
@@ -485,23 +504,19 @@ def _approaches(segments: Segments, parcel: IntArray) -> BoolArray:
     return np.asarray(touches_outline(segments) | (touches(segments, between) & ~between))
 
 
-def _what_lies_there(
-    middle_m: FloatArray, reach_m: FloatArray, barriers_m: Geometries, kind: IntArray
-) -> tuple[IntArray, BoolArray]:
+def _what_lies_there(middle_m: FloatArray, reach_m: FloatArray, lines: _Lines) -> tuple[IntArray, BoolArray]:
     """The strongest barrier on each border piece, and whether one can cross there."""
     strength = np.zeros(len(middle_m), dtype=np.int64)
-    if not len(barriers_m):
+    if not len(lines.kind):
         return strength, np.ones(len(middle_m), dtype=bool)
     places = shapely.points(middle_m)
-    tree = shapely.STRtree(barriers_m)
+    tree = shapely.STRtree(lines.shape_m)
     place, barrier = tree.query(places, predicate="dwithin", distance=reach_m)
-    np.maximum.at(strength, place, kind[barrier])
+    np.maximum.at(strength, place, lines.kind[barrier])
     water = strength == WATER
     if not water.any():
         return strength, ~water
-    rivers = shapely.union_all(barriers_m[kind == WATER])
-    roads = shapely.union_all(barriers_m[kind != WATER])
-    bridges = shapely.buffer(shapely.intersection(rivers, roads), BRIDGE_REACH_M)
+    bridges = lines.bridges()
     shapely.prepare(bridges)
     return strength, ~water | shapely.intersects(bridges, places)
 
