@@ -10,10 +10,11 @@ format     ``wangge plan report``, with ``version`` 1; ``title``; ``made_at`` (I
 asked      ``rule_set``, ``tiers`` (grid tiers, top first: band, tolerance, what passes, posts), ``weights`` (the cost's
            terms: formula, unit, source, weight and default), ``effort``, ``seed``, ``search``, ``communities``,
            ``redraw`` (null unless the plan in force was the start)
-got        ``communities``, ``buildings``, ``households``; ``tiers`` (figures and histograms ``[from, to, cells]``);
-           ``ground`` (gaps, overlaps, pieces in m²); ``cost`` (tier → term → cost, as far as the search told it);
-           ``by_community``; ``cells`` (the top banded tier: households, state, compactness, reach, scores); and
-           ``out_of_band`` (every cell of any tier: reason, whether it is proven, cheapest relaxation, all of them)
+got        ``communities``, ``buildings``, ``households``; ``tiers`` (figures; histograms ``[from, to, cells]``);
+           ``ground`` (gaps, overlaps, pieces in m²); ``cost`` (tier to term to cost, as far as the search told it);
+           ``by_community``; ``moves`` (of a redraw, else null); ``cells`` (the top banded tier: households, state,
+           compactness, reach, scores); ``out_of_band`` (every cell of any tier: reason, whether it is proven, the
+           cheapest relaxation, and all of them)
 principles plan, components and table of `gis.partition.principles`, without the cells
 proof      ``communities``: what was proven of each (``kind``, ``cost``, ``bound``, ``gap_ratio``, ``sets``), kind
            ``none`` where nothing was; ``counts`` by kind
@@ -52,7 +53,6 @@ from gis.town import Town
 FORMAT, VERSION = "wangge plan report", 1
 OUT_OF_BAND = "partition.out_of_band."
 LIBRARIES = ("numpy", "scipy", "numba", "shapely", "pyproj", "geopandas")
-UNPROVEN_KINDS = ("none",)
 
 
 def collect(
@@ -62,6 +62,7 @@ def collect(
     title: str = "",
     quality: Mapping[str, Any] | None = None,
     noticed: Sequence[Finding] = (),
+    moves: Mapping[str, Any] | None = None,
     made_at: datetime | None = None,
 ) -> dict[str, Any]:
     """Gather the report of a division.
@@ -74,6 +75,8 @@ def collect(
         What `gis.partition.quality.statistics` found; measured here if it is not given.
     noticed : sequence of Finding
         What was noticed about the data before (reading, cleaning).
+    moves : mapping, optional
+        Of a redraw: ``tiers``, what moved in each (`gis.partition.moves`).
     """
     # Loads numba, which a service that only shows stored reports is spared.
     from gis.partition.principles import principles
@@ -94,6 +97,7 @@ def collect(
         "by_community": _by_community(division, town, scored["tier"], out, proof),
         "cells": _cells(division, scored, tiers),
         "out_of_band": out,
+        "moves": None if moves is None else dict(moves),
     }
     report: dict[str, Any] = plain(
         {

@@ -11,15 +11,15 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from gis import listing, plans, rules
+from gis import listing, plan_report, plans, rules
 from gis.division import CELL_COLUMNS, PART_COLUMNS, Division
 from gis.errors import NotFound
-from gis.exchange import folium_map
+from gis.exchange import folium_map, plan_report_page
 from gis.findings import Finding, Severity
 from gis.messages import text
 from gis.models import AdminArea, PlanCommunity
 from gis.permissions import Action, Actor, require, scopes
-from gis.town import WGS84
+from gis.town import WGS84, Town
 
 _CELLS = """
 SELECT
@@ -153,8 +153,36 @@ def _sentence(row: Mapping[str, Any], names: Mapping[str, str], language: str) -
     )
 
 
-def report_html(session: Session, plan_id: int, *, leaflet: Path, language: str) -> str:
-    """A plan as one self-contained HTML page."""
+def report(session: Session, plan_id: int) -> tuple[dict[str, Any], Division, Town]:
+    """The report of a plan (`gis.plan_report`) as it is stored, with what its maps are drawn of.
+
+    A plan that was stored before there were reports gets one now.
+    """
+    plan = plans.get(session, plan_id)
+    division = division_of(session, plan_id)
+    town = plans.town_of(session, community_ids=community_ids(session, plan_id))
+    stored = plan_report.load(session, plan_id, title=plan.title, findings=division.findings)
+    if stored is None:
+        stored = plan_report.collect(division, town, title=plan.title, quality=plan.quality)
+    return stored, division, town
+
+
+def report_json(session: Session, plan_id: int) -> dict[str, Any]:
+    """The report of a plan with its sentences, as plain values."""
+    title = plans.get(session, plan_id).title
+    found = [_finding(row) for row in listing.findings(session, plan_id, limit=100_000)]
+    stored = plan_report.load(session, plan_id, title=title, findings=found)
+    return plan_report.told(report(session, plan_id)[0] if stored is None else stored)
+
+
+def report_html(session: Session, plan_id: int, *, language: str) -> str:
+    """The report of a plan as one self-contained page."""
+    made, division, town = report(session, plan_id)
+    return plan_report_page.page(plan_report.told(made), division, town, language=language)
+
+
+def map_html(session: Session, plan_id: int, *, leaflet: Path, language: str) -> str:
+    """A plan as one self-contained page with a map to look around in."""
     plan = plans.get(session, plan_id)
     town = plans.town_of(session, community_ids=community_ids(session, plan_id))
     return folium_map.report_html(

@@ -18,7 +18,7 @@ from gis import households
 from gis.cleaning import clean
 from gis.division import Division
 from gis.errors import InvalidInput, NotFound
-from gis.exchange import moves_file, plan_file, read_any, town_file
+from gis.exchange import moves_file, plan_file, plan_report_page, read_any, town_file
 from gis.findings import Finding
 from gis.messages import text
 from gis.partition import divide
@@ -41,14 +41,23 @@ class _Files:
     cleaned: Path | None
     previous: Path | None
     moves: Path | None
+    report: Path | None
     plans: int
 
     @property
     def outs(self) -> list[Path]:
         """The plan file, or one a plan: ``PLAN-1.gpkg``, ``PLAN-2.gpkg`` …"""
+        return self._numbered(self.out)
+
+    @property
+    def reports(self) -> list[Path]:
+        """The report, or one a plan; empty where none is asked for."""
+        return [] if self.report is None else self._numbered(self.report)
+
+    def _numbered(self, path: Path) -> list[Path]:
         if self.plans == 1:
-            return [self.out]
-        return [self.out.with_name(f"{self.out.stem}-{n}{self.out.suffix}") for n in range(1, self.plans + 1)]
+            return [path]
+        return [path.with_name(f"{path.stem}-{n}{path.suffix}") for n in range(1, self.plans + 1)]
 
 
 @click.command("partition")
@@ -68,6 +77,8 @@ class _Files:
               help="Redrawing: keep this grid, building (in its grid) or micro_grid (may be repeated).")  # fmt: skip
 @click.option("--moves", metavar="MOVES.csv", type=click.Path(path_type=Path),
               help="Redrawing: write what moves (.csv, or .json with totals and lineage).")  # fmt: skip
+@click.option("--report", metavar="REPORT.html", type=click.Path(path_type=Path),
+              help="Write the plan's report (.html to read and print, .json).")  # fmt: skip
 @click.option("--alternatives", type=click.IntRange(2, 9), help="Make so many plans that differ: PLAN-1.gpkg …")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same plan.")
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
@@ -88,6 +99,7 @@ def command(
     stability: float,
     locks: tuple[str, ...],
     moves: Path | None,
+    report: Path | None,
     alternatives: int | None,
     crs: str | None,
     as_json: bool,
@@ -100,7 +112,7 @@ def command(
     units, compound where known), and may have compounds and barriers. PLAN.gpkg gets grids, micro_grids and parts.
     Ctrl-C finishes with the best plan so far; a second Ctrl-C stops with nothing written.
     """
-    files = _Files(source, out, cleaned, previous, moves, alternatives or 1)
+    files = _Files(source, out, cleaned, previous, moves, report, alternatives or 1)
     _check_targets(files)
     search |= {"communities": communities or None}
     rule_set = _rules(rules)
@@ -115,6 +127,9 @@ def command(
         plan_file.write(division, out)
         if previous is not None:
             reports["report"]["moves"] = _moves(redraw["previous"], division, town, moves)
+        if as_json or report is not None:
+            scored = _plan_report(program, files, 0, division, town, noticed, reports["report"])
+            reports["report"]["principles"] = scored
     if cleaned is not None:
         town_file.write(town, cleaned)
     if as_json:
@@ -166,6 +181,7 @@ def _check_targets(files: _Files) -> None:
     taken = [files.source, *([files.previous] if files.previous else [])]
     targets: list[tuple[Path | None, Callable[[Path], bool]]] = [(out, _has_layer("grids")) for out in files.outs]
     targets += [(files.cleaned, _has_layer("communities")), (files.moves, moves_file.is_one)]
+    targets += [(path, plan_report_page.is_one) for path in files.reports]
     for target, is_ours in targets:
         if target is None:
             continue
@@ -254,6 +270,8 @@ def _alternatives(
     for row, plan, path in zip(table["plans"], made.plans, files.outs, strict=True):
         row |= {"path": str(path), **_report(plan.division, town, noticed, seconds)}
         row["principles"] = principles(plan.division, town)["plan"]
+    for number, plan in enumerate(made.plans if files.report else ()):
+        _plan_report(program, files, number, plan.division, town, noticed, table["plans"][number])
     return table
 
 
@@ -264,6 +282,24 @@ def _moves(previous: Division, division: Division, town: Town, path: Path | None
     if path is not None:
         moves_file.write(found, path)
     return {"tiers": [dict(tier) for tier in found.tiers], "path": None if path is None else str(path)}
+
+
+def _plan_report(
+    program: Program, files: _Files, number: int, division: Division, town: Town, noticed: tuple[Finding, ...],
+    known: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Write the report where one is asked for; gives the plan's scores by the principles."""
+    from gis import plan_report
+    from scripts.plan_reports import write
+
+    made = plan_report.collect(
+        division, town, title=files.outs[number].stem, quality=known["statistics"], noticed=noticed,
+        moves=known.get("moves"),
+    )  # fmt: skip
+    for path in files.reports[number : number + 1]:
+        write(path, made, division, town, language=program.language)
+    return {"plan": made["principles"]["plan"], "components": made["principles"]["plan_components"],
+            "cells": [{"code": row["code"], **row["scores"]} for row in made["got"]["cells"]["rows"]]}  # fmt: skip
 
 
 # --- What is told ----------------------------------------------------------------------------------------------------
@@ -300,6 +336,8 @@ def _say(program: Program, reports: dict[str, Any], files: _Files, noticed: tupl
             click.echo(text(finding["code"], _words(finding), language=program.language), err=True)
     for path in files.outs:
         click.echo(program.sentence("partition.written", path=path))
+    for path in files.reports:
+        click.echo(program.sentence("report.made", path=path))
     if files.moves is not None:
         click.echo(program.sentence("partition.moves_written", path=files.moves))
     if files.cleaned is not None:

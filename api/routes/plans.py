@@ -136,14 +136,33 @@ def discard(session: SessionDep, actor: Drawer, present: Now, plan_id: PlanId) -
     return answer(_plan(session, plan_id, actor))
 
 
-@router.get("/{plan_id}/report.html", summary="A plan as one HTML file", response_class=Response)
-def report(session: SessionDep, actor: Viewer, plan_id: PlanId, language: Language, services: ServicesDep) -> Response:
-    """A map with figures that opens anywhere, without network; for those who may see all of the plan."""
+@router.get("/{plan_id}/report", summary="The report of a plan", response_model=dict[str, Any])
+def report(session: SessionDep, actor: Viewer, plan_id: PlanId) -> Response:
+    """What was asked, what was got, every cell out of band with its reason, what was proven, seed and versions."""
+    plan_review.require_whole(session, plan_id, actor=actor)
+    return answer(plan_review.report_json(session, plan_id))
+
+
+@router.get("/{plan_id}/report.html", summary="The report of a plan as a page", response_class=Response)
+def report_page(session: SessionDep, actor: Viewer, plan_id: PlanId, language: Language) -> Response:
+    """The same with maps and histograms, to read and print; for those who may see all of the plan."""
+    plan_review.require_whole(session, plan_id, actor=actor)
+    return _page(plan_review.report_html(session, plan_id, language=language))
+
+
+@router.get("/{plan_id}/map.html", summary="A plan as a map in one file", response_class=Response)
+def map_page(
+    session: SessionDep, actor: Viewer, plan_id: PlanId, language: Language, services: ServicesDep
+) -> Response:
+    """A map to look around in that opens anywhere, without network; for those who may see all of the plan."""
     plan_review.require_whole(session, plan_id, actor=actor)
     leaflet = leaflet_folder(services.settings.web_dist)
-    page = plan_review.report_html(session, plan_id, leaflet=leaflet, language=language)
+    return _page(plan_review.map_html(session, plan_id, leaflet=leaflet, language=language))
+
+
+def _page(text: str) -> Response:
     return Response(
-        page, media_type="text/html; charset=utf-8",
+        text, media_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": REPORT_POLICY, "Cache-Control": "no-store"},
     )  # fmt: skip
 
