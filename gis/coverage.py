@@ -1,7 +1,7 @@
 """Several areas as one coverage: neighbours share every corner of their border, whoever made it.
 
 Areas (communities, parcels) are surveyed by themselves; where one's cells meet the common border its neighbour knows
-nothing of it. `stitched` gives both the same corners afterwards.
+nothing of it. `stitched` gives both the same corners afterwards, `simplify_coverage` takes corners out on both sides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from gis.geometry import FloatArray, Geometries, IntArray, Lattice, keys_of, segments_of
+from gis.geometry import FloatArray, Geometries, IntArray, Lattice, dissolve, keys_of, segments_of
 
 # A point on the lattice is at most 0.7 steps from the side that it stands for; a side bent to such a point, twice that.
 _ON_SIDE = 1.5
@@ -167,3 +167,87 @@ def _rebuilt(polygons: Geometries, points: FloatArray, ring: IntArray, part: Int
     for polygon in np.unique(whole[~single]):
         result[polygon] = shapely.multipolygons(made[whole == polygon])
     return result
+
+
+# --- Fewer corners ---------------------------------------------------------------------------------------------------
+
+NARROW_M = 0.05  # borders so near to each other count as a gap
+TRIES = 4  # with half the tolerance each time, before an area keeps its corners
+
+
+def simplify_coverage(
+    layers: Sequence[Geometries],
+    parents: Sequence[IntArray],
+    areas: IntArray,
+    tolerance_m: float,
+    *,
+    keep_outlines: bool = True,
+) -> list[Geometries]:
+    """Take corners out of the cells of all tiers together, so that neighbours keep sharing their borders.
+
+    Parameters
+    ----------
+    layers : sequence of arrays of polygons
+        EPSG:4326, on the lattice; the top tier first. Cells over one another are the same polygon.
+    parents : sequence of int arrays
+        For each layer after the first the position of each cell's parent in the layer above.
+    areas : int array, shape (cells of the last layer,)
+        The community of each.
+    tolerance_m : float
+        Corners go whose triangle with their neighbours has an area under the square of it (Visvalingam & Whyatt 1993).
+    keep_outlines : bool
+        Leave the outlines of communities as they are, as a plan must. Otherwise the borders between communities are
+        simplified with all others, and the town's own outline too; for maps.
+
+    Returns
+    -------
+    list of arrays of polygons
+        Each layer a valid coverage in each area wherever it was one, also when gaps of `NARROW_M` are looked for;
+        cells over one another are the same polygon; a cell is the union of its children; none is lost.
+    """
+    last = layers[-1]
+    if not len(last) or tolerance_m <= 0:
+        return list(layers)
+    lattice = Lattice.at(shapely.box(*shapely.total_bounds(last)))
+    one, ground_of = _distinct(last)
+    ground = lattice.from_wgs84(last[one])
+    area_of = areas[one] if keep_outlines else np.zeros(len(one), dtype=np.int64)
+    simple = ground.copy()
+    for area in np.unique(area_of):
+        here = area_of == area
+        simple[here] = _fewer_corners(ground[here], lattice, tolerance_m, outline=not keep_outlines)
+    result = [lattice.to_wgs84(simple)[ground_of]]
+    above = np.arange(len(last))
+    for depth in range(len(layers) - 1, 0, -1):
+        above = parents[depth - 1][above]
+        first, same = _distinct(layers[depth - 1])
+        united = dissolve(simple, same[above[one]], len(first))
+        result.insert(0, lattice.to_wgs84(united)[same])
+    return result
+
+
+def _distinct(polygons: Geometries) -> tuple[IntArray, IntArray]:
+    """Positions of polygons that differ, and for each polygon which of those it is."""
+    _, first, of = np.unique(shapely.to_wkb(polygons), return_index=True, return_inverse=True)
+    return first, of
+
+
+def _fewer_corners(ground: Geometries, lattice: Lattice, tolerance_m: float, *, outline: bool) -> Geometries:
+    """Simplify one coverage on the lattice; with less tolerance where narrow wedges would come about."""
+    flaws = _flaws(ground, lattice)
+    # The lattice's own metres: corners are only left out, so that they can be told again.
+    scale = lattice.metres_a_step()
+    for _ in range(TRIES):
+        scaled = shapely.transform(ground, lambda xy: xy * scale)
+        fewer = shapely.coverage_simplify(scaled, tolerance_m, simplify_boundary=outline)
+        made: Geometries = shapely.transform(fewer, lambda xy: np.rint(xy / scale))
+        if not shapely.is_empty(made).any() and shapely.is_valid(made).all() and _flaws(made, lattice) <= flaws:
+            return made
+        tolerance_m /= 2
+    return ground
+
+
+def _flaws(ground: Geometries, lattice: Lattice) -> int:
+    """How many polygons of a coverage do not fit those beside them."""
+    edges = shapely.coverage_invalid_edges(lattice.to_metric(ground), gap_width=NARROW_M)
+    return int((~shapely.is_empty(edges)).sum())

@@ -24,6 +24,7 @@ Geometries = NDArray[np.object_]
 
 STEPS_PER_DEGREE = 10_000_000
 _HALF_KEY = 1 << 31
+_METRES_A_DEGREE = 111_320.0  # of latitude, to half a percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Lattice:
     def to_wgs84(self, geometries: Geometries) -> Geometries:
         """Lattice points to degrees, each the double nearest to its seven decimals."""
         return _each(geometries, lambda xy: (xy + self._origin) / STEPS_PER_DEGREE)
+
+    def metres_a_step(self) -> FloatArray:
+        """About how long a step to the east and one to the north are, at the origin."""
+        north = _METRES_A_DEGREE / STEPS_PER_DEGREE
+        return np.array([north * np.cos(np.radians(self.lat_steps / STEPS_PER_DEGREE)), north])
 
     def points_to_metric(self, points: FloatArray) -> FloatArray:
         """Lattice points, shape (n, 2), to metres."""
