@@ -217,8 +217,13 @@ class Study:
 
     @cached_property
     def is_large(self) -> BoolArray:
-        """Nodes over the maximum by themselves."""
-        return np.asarray(self.problem.households > self.limits.most + 1e-9)
+        """Nodes over the maximum by themselves; not those that may be cut into bands of floors."""
+        return np.asarray((self.problem.households > self.limits.most + 1e-9) & ~self.problem.is_tall)
+
+    @cached_property
+    def has_stacks(self) -> bool:
+        """Whether floor bands may be cut here: then a sum over the maximum is no hindrance, and nothing is claimed."""
+        return bool(self.problem.is_tall.any())
 
     @cached_property
     def joined(self) -> list[set[int]]:
@@ -259,7 +264,7 @@ class Study:
 
     def is_pocket(self, node: int) -> bool:
         """Whether a node is shut off by nodes over the maximum in a piece that fits no number of cells."""
-        if self.is_large[node] or not self.is_large.any():
+        if self.is_large[node] or not self.is_large.any() or self.has_stacks:
             return False
         size = self.pocket_size[self.pocket[node]]
         return bool(size > 0 and not counts_that_fit(size, self.limits))
@@ -316,7 +321,7 @@ class Study:
     def is_stuck(self, node: int) -> str | None:
         """``fits_nothing`` or ``fits_nothing_near`` if no cell with this node can be within the band."""
         value = self.problem.households[node]
-        if not 0 < value < self.limits.least - 1e-9 or self.is_large[node]:
+        if not 0 < value < self.limits.least - 1e-9 or self.is_large[node] or self.has_stacks:
             return None
         if not self.sums_fit.get(round(float(value)), True):
             return "fits_nothing"

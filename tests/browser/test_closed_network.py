@@ -41,5 +41,10 @@ def test_the_report_of_a_plan_loads_by_itself(visit: Opener, site: Site) -> None
     address = link.get_attribute("href")
     assert address == f"/api/v1/plans/{site.plan_id}/report.html"
     seen.page.goto(address)
+    expect(seen.page.get_by_role("heading", name="总图")).to_be_visible()
+    expect(seen.page.locator("svg.map .cells path").first).to_be_visible()
+    seen.page.get_by_text("English", exact=True).click()
+    expect(seen.page.get_by_role("heading", name="Overview")).to_be_visible()
+    seen.page.goto(address.replace("report.html", "map.html"))
     expect(seen.page.locator(".leaflet-container")).to_be_visible()
     expect(seen.page.locator(".leaflet-overlay-pane").locator("canvas, path").first).to_be_attached()

@@ -180,6 +180,14 @@ def test_reasons_of_cells_are_as_precise_as_can_be_proven() -> None:
     assert reasons(lattice(4, 1, [100, 200, 200, 100]), [0, 1, 1, 0]) == ["not_proven"]
 
 
+def test_nothing_is_claimed_where_floors_may_be_cut() -> None:
+    assert LIMITS is not None
+    row = lattice(3, 1, [100, 700, 400])
+    study = Study(replace(row, is_tall=np.array([False, True, False])), LIMITS)
+    assert [study.is_stuck(0), study.is_pocket(0), bool(study.is_large[1])] == [None, False, False]
+    assert explain_cell(study, np.array([1]), 233.0).code == "not_proven"
+
+
 def test_proof_by_others_is_told_as_such() -> None:
     assert LIMITS is not None
     study = Study(lattice(4, 1, [100, 200, 200, 100]), LIMITS)
