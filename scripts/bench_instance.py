@@ -12,7 +12,9 @@ from gis.errors import InvalidInput, NotFound
 from gis.exchange import read_any
 from gis.partition import instance
 from gis.partition.division_of import jobs_of
-from gis.partition.run import graph_of
+from gis.partition.instance import Tables
+from gis.partition.site import graph_of
+from gis.partition.synthetic import make_district
 from gis.rule_set import Tier, load_preset
 from scripts.program import Program, pass_program, print_json
 
@@ -50,6 +52,26 @@ def command(
         town, _ = clean(town)
         graphs += [graph_of(job, tier) for job in jobs_of(town, rule_set, seed=0, effort="draft")]
     tables = instance.tables_of(out.name.removesuffix(".gz").removesuffix(".json"), graphs)
+    _write(program, out, tables, as_json=as_json)
+
+
+@click.command("synthetic")
+@click.option("--out", required=True, metavar="X.json.gz", type=click.Path(path_type=Path), help="Instance to write.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed gives another district.")
+@click.option(
+    "--columns", type=click.IntRange(min=1), default=6, show_default=True, help="Communities beside each other."
+)
+@click.option("--rows", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@pass_program
+def synthetic(program: Program, out: Path, seed: int, columns: int, rows: int, as_json: bool) -> None:
+    """Write a made-up district: about 5,400 households in each community, cells as tessellations give them."""
+    if not out.absolute().parent.is_dir():
+        raise NotFound("partition.no_folder", path=str(out))
+    _write(program, out, make_district(seed=seed, columns=columns, rows=rows), as_json=as_json)
+
+
+def _write(program: Program, out: Path, tables: Tables, *, as_json: bool) -> None:
     instance.write(out, tables)
     figures = {
         "path": str(out),

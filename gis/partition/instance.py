@@ -24,6 +24,7 @@ from gis.geometry import FloatArray, IntArray
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
 from gis.partition.search import Effort, solve
+from gis.partition.spreading import Signals, spread
 from gis.rule_set import Tier
 
 Columns = Mapping[str, NDArray[Any]]
@@ -82,6 +83,19 @@ class Instance:
     def nodes(self) -> int:
         """How many nodes there are."""
         return sum(len(member) for member in self.members)
+
+    def only(self, numbers: Sequence[int]) -> Instance:
+        """Some of the communities as an instance of their own, nodes in their order, communities numbered anew."""
+        members = [self.members[number] for number in numbers]
+        kept = np.concatenate(members)
+        at = np.full(len(self.tables.nodes["households"]), -1, dtype=np.int64)
+        at[kept] = np.arange(len(kept))
+        a, b = at[self.tables.edges["a"]], at[self.tables.edges["b"]]
+        inner = (a >= 0) & (b >= 0)
+        nodes = {name: values[kept] for name, values in self.tables.nodes.items()}
+        edges = {name: values[inner] for name, values in self.tables.edges.items()} | {"a": a[inner], "b": b[inner]}
+        tables = Tables(self.tables.name, self.tables.low, self.tables.high, nodes, edges)
+        return Instance(tuple(self.problems[n] for n in numbers), tuple(at[member] for member in members), tables)
 
 
 def read(path: Path, *, weights: Mapping[str, float] | None = None) -> Instance:
@@ -186,7 +200,7 @@ def tables_of(name: str, graphs: Iterable[tuple[Problem, FloatArray]]) -> Tables
     Parameters
     ----------
     graphs : iterable of (Problem, float array)
-        As `gis.partition.run.graph_of` gives them: each community with the metres of its borders on barriers.
+        As `gis.partition.site.graph_of` gives them: each community with the metres of its borders on barriers.
     """
     nodes: list[Columns] = []
     edges: list[Columns] = []
@@ -275,15 +289,39 @@ def _plain(value: float) -> float | int:
 
 
 def label_all(
-    instance: Instance, *, seed: int, effort: Effort, progress: Callable[[int, int], None] | None = None
+    instance: Instance,
+    *,
+    seed: int,
+    effort: Effort,
+    processes: int | None = 1,
+    cluster: str | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> IntArray:
-    """Solve every community of an instance; one label a node, no label in two communities."""
-    labels = np.zeros(instance.nodes, dtype=np.int64)
-    used = 0
-    for number, (problem, member) in enumerate(zip(instance.problems, instance.members, strict=True)):
-        solution = solve(problem, seed=seed * 7919 + number, effort=effort)
-        labels[member] = solution.label + used
-        used += solution.cells
+    """Solve every community of an instance; one label a node, no label in two communities.
+
+    Parameters
+    ----------
+    processes, cluster, cancelled
+        As `gis.partition.spreading.spread` takes them; the labels are the same however they are made.
+    progress : callable, optional
+        Called with (communities done, communities in all).
+    """
+    problems = instance.problems
+    jobs = [(problem, seed * 7919 + number, effort) for number, problem in enumerate(problems)]
+    order = sorted(range(len(jobs)), key=lambda i: (-len(problems[i].households), i))
+    found: dict[int, IntArray] = {}
+    for number, label in spread(_solved, jobs, order=order, processes=processes, cluster=cluster, cancelled=cancelled):
+        found[number] = label
         if progress is not None:
-            progress(number + 1, len(instance.problems))
+            progress(len(found), len(jobs))
+    labels, used = np.zeros(instance.nodes, dtype=np.int64), 0
+    for number, member in enumerate(instance.members):
+        labels[member] = found[number] + used
+        used += int(found[number].max()) + 1
     return labels
+
+
+def _solved(job: tuple[Problem, int, Effort], signals: Signals) -> IntArray:
+    problem, seed, effort = job
+    return solve(problem, seed=seed, effort=effort, cancelled=signals.enough).label

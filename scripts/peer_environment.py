@@ -1,0 +1,160 @@
+"""The other engines' environment: made when first asked for, in the user's cache, by hash; and runs within it.
+
+Their newest releases want other versions than ours and libraries that cannot be loaded beside ours, so they get an
+interpreter of their own, and each run a process of its own that is ended when its time is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gis.errors import Unavailable
+
+HERE = Path(__file__).parent
+LOCK = HERE / "peers.lock"
+RUNNER = HERE / "peers" / "run_peers.py"
+PYTHONS = ("python3.13", "python3.12")
+"""Tried before our own interpreter: the newest momepy and spopt need 3.12."""
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+GRACE_S = 15.0  # to load libraries and the instance, beside the time that the engine has
+INSTALL_S = 900.0
+
+
+@dataclass(frozen=True)
+class PeerAnswer:
+    """What an engine made of an instance.
+
+    Attributes
+    ----------
+    labels : mapping of int to list of int
+        By community; those that were not answered are missing.
+    errors : mapping of int to str
+    seconds : float
+        Spent in the engine's own calls.
+    peak_mb : float or None
+        ``None`` where the process had to be ended.
+    versions : mapping of str to str
+    is_over_time : bool
+    """
+
+    labels: Mapping[int, list[int]]
+    errors: Mapping[int, str]
+    seconds: float
+    peak_mb: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    is_over_time: bool = False
+
+
+@cache
+def peer_python() -> Path:
+    """The interpreter of the peers' environment, which is made where it is not there yet.
+
+    Raises
+    ------
+    Unavailable
+        ``bench.no_peers`` if it cannot be made, as without a package registry.
+    """
+    base = _newest_python()
+    named = hashlib.sha256(LOCK.read_bytes() + base.encode()).hexdigest()[:12]
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache_home / "wangge" / f"peers-{named}"
+    python, ready = folder / "bin" / "python", folder / "ready"
+    if not ready.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _run([base, "-m", "venv", str(folder)])
+            _run([*_installer(python), "--require-hashes", "--no-deps", "-r", str(LOCK)])
+        except (OSError, subprocess.SubprocessError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise Unavailable("bench.no_peers", reason=_last_words(error), lock=str(LOCK)) from error
+        ready.touch()
+    return python
+
+
+def _newest_python() -> str:
+    for name in PYTHONS:
+        path = shutil.which(name)
+        if path is not None:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                _run([path, "-c", "import ensurepip, venv"])
+                return path
+    return sys.executable
+
+
+def _installer(python: Path) -> list[str]:
+    """The command that installs into an environment: uv where it is there, which is much faster, or pip."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if uv is not None:
+        return [uv, "pip", "install", "--quiet", "--python", str(python)]
+    return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S)
+
+
+def _last_words(error: Exception) -> str:
+    said = (getattr(error, "stderr", None) or str(error)).strip()
+    return said.splitlines()[-1] if said else type(error).__name__
+
+
+def run_peer(method: str, instance: Path, *, seed: int, limit_s: float) -> PeerAnswer:
+    """Run one engine on an instance, at most so long."""
+    with tempfile.TemporaryDirectory(prefix="wangge-peers-") as folder:
+        out = Path(folder) / "answers.jsonl"
+        command = [str(peer_python()), str(RUNNER), method, str(instance.absolute()), str(out), str(seed), str(limit_s)]
+        said, is_over_time = run_ended(command, limit_s + GRACE_S)
+        return _read(out, said, is_over_time)
+
+
+def run_ended(command: list[str], limit_s: float) -> tuple[str, bool]:
+    """Run a command with all it starts, ended when its time is over: what it said last, and whether it was ended."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | ONE_THREAD,
+    ) as process:  # fmt: skip
+        try:
+            _, said = process.communicate(timeout=limit_s)
+            is_over_time = False
+        except subprocess.TimeoutExpired:
+            is_over_time, said = True, ""
+        finally:
+            if process.poll() is None:  # over time, or we were interrupted
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+    return (said.strip().splitlines() or [""])[-1], is_over_time
+
+
+def _read(out: Path, said: str, is_over_time: bool) -> PeerAnswer:
+    lines: list[dict[str, Any]] = []
+    if out.exists():
+        for line in out.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError):  # the line that was being written when time was over
+                lines.append(json.loads(line))
+    answers = [line for line in lines if "community" in line]
+    last = next((line for line in lines if "peak_mb" in line), {})
+    errors = {line["community"]: line["error"] for line in answers if "error" in line}
+    if not last and not is_over_time:
+        errors |= {-1: said}
+    return PeerAnswer(
+        labels={line["community"]: line["labels"] for line in answers if "labels" in line},
+        errors=errors,
+        seconds=sum(line["seconds"] for line in answers),
+        peak_mb=last.get("peak_mb"),
+        versions=last.get("versions", {}),
+        is_over_time=is_over_time,
+    )
