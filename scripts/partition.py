@@ -23,6 +23,7 @@ from gis.findings import Finding
 from gis.messages import text
 from gis.partition import divide
 from gis.partition.quality import statistics
+from gis.partition.simplifying import simplified
 from gis.rule_set import RuleSet, from_mapping, load_preset, preset_codes
 from gis.town import Town
 from scripts.interrupting import asked_to_finish
@@ -43,6 +44,7 @@ class _Files:
     moves: Path | None
     report: Path | None
     plans: int
+    simplify_m: float
 
     @property
     def outs(self) -> list[Path]:
@@ -80,6 +82,8 @@ class _Files:
 @click.option("--report", metavar="REPORT.html", type=click.Path(path_type=Path),
               help="Write the plan's report (.html to read and print, .json).")  # fmt: skip
 @click.option("--alternatives", type=click.IntRange(2, 9), help="Make so many plans that differ: PLAN-1.gpkg …")
+@click.option("--simplify", metavar="METRES", type=click.FloatRange(min=0), default=0.0,
+              help="Leave corners out of the cells, by so much (1 to 2 m: half of them).")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same plan.")
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
 @click.option("--crs", help="Coordinates of the input, where it does not say: wgs84, cgcs2000, gcj02, bd09, EPSG:…")
@@ -101,6 +105,7 @@ def command(
     moves: Path | None,
     report: Path | None,
     alternatives: int | None,
+    simplify: float,
     crs: str | None,
     as_json: bool,
     **search: Any,
@@ -112,7 +117,7 @@ def command(
     units, compound where known), and may have compounds and barriers. PLAN.gpkg gets grids, micro_grids and parts.
     Ctrl-C finishes with the best plan so far; a second Ctrl-C stops with nothing written.
     """
-    files = _Files(source, out, cleaned, previous, moves, report, alternatives or 1)
+    files = _Files(source, out, cleaned, previous, moves, report, alternatives or 1, simplify)
     _check_targets(files)
     search |= {"communities": communities or None}
     rule_set = _rules(rules)
@@ -123,6 +128,7 @@ def command(
         reports = _alternatives(program, files, town, noticed, rule_set, alternatives, search)
     else:
         division = _divide(program, town, lambda **told: divide(town, rule_set, **redraw, **search, **told))
+        division = _lighter(division, files)
         reports = {"report": _report(division, town, noticed, round(time.perf_counter() - began, 2))}
         plan_file.write(division, out)
         if previous is not None:
@@ -265,7 +271,7 @@ def _alternatives(
     made = _divide(program, town, lambda **told: divide_alternatives(town, rules, count=count, **search, **told))
     seconds = round(time.perf_counter() - began, 2)
     for plan, path in zip(made.plans, files.outs, strict=True):
-        plan_file.write(plan.division, path)
+        plan_file.write(_lighter(plan.division, files), path)
     table: dict[str, Any] = made.as_dict()
     for row, plan, path in zip(table["plans"], made.plans, files.outs, strict=True):
         row |= {"path": str(path), **_report(plan.division, town, noticed, seconds)}
@@ -273,6 +279,10 @@ def _alternatives(
     for number, plan in enumerate(made.plans if files.report else ()):
         _plan_report(program, files, number, plan.division, town, noticed, table["plans"][number])
     return table
+
+
+def _lighter(division: Division, files: _Files) -> Division:
+    return simplified(division, files.simplify_m) if files.simplify_m else division
 
 
 def _moves(previous: Division, division: Division, town: Town, path: Path | None) -> dict[str, Any]:
