@@ -274,6 +274,19 @@ class Study:
         """By households of a node: whether it reaches the band with some choice of others, wherever those lie."""
         return sums_fit(self.problem.households, self.limits)
 
+    @cached_property
+    def least_out(self) -> int:
+        """How many cells are out of band at least, in every division, as far as sums of households prove it: 0 or 1.
+
+        A division without any would hold each node in a cell within the band whose rest fits a number of cells.
+        """
+        total = self.problem.total
+        if total == 0 or self.has_stacks:
+            return 0
+        if not counts_that_fit(total, self.limits) or self.is_large.any():
+            return 1
+        return int(not all(sums_fit(self.problem.households, self.limits, divisible=True).values()))
+
     def completes(self, node: int) -> tuple[bool | None, float, float]:
         """Whether a node hangs together with others to a cell within the band.
 
@@ -330,23 +343,32 @@ class Study:
         return "fits_nothing_near" if self.completes(node)[0] is False else None
 
 
-def sums_fit(households: FloatArray, limits: Limits) -> dict[int, bool]:
-    """For each number of households under the band: whether it reaches the band with some choice of the others."""
+def sums_fit(households: FloatArray, limits: Limits, *, divisible: bool = False) -> dict[int, bool]:
+    """For each number of households of a node: whether it reaches the band with some choice of the others.
+
+    With ``divisible``, such that the rest fits a number of cells; otherwise only for nodes under the band.
+    """
     whole = np.rint(households).astype(int)
+    total = int(whole.sum())
     low, high = int(np.ceil(limits.least - 1e-9)), int(limits.most + 1e-9)
     if high > MOST_SUM:
         return {}
     mask = (1 << (high + 1)) - 1
+    good = sum(
+        1 << size
+        for size in range(max(low, 1), min(high, total) + 1)
+        if not divisible or size == total or counts_that_fit(total - size, limits)
+    )
     values, times = np.unique(whole[(whole > 0) & (whole <= high)], return_counts=True)
     fits = {}
-    for value in values[values < low]:
+    for value in values if divisible else values[values < low]:
         sums = 1 << int(value)
         for other, n in zip(values.tolist(), times.tolist(), strict=True):
             for _ in range(min(n - (other == value), high // other)):
                 sums |= (sums << other) & mask
-            if sums >> low:
+            if sums & good:
                 break
-        fits[int(value)] = bool(sums >> low)
+        fits[int(value)] = bool(sums & good)
     return fits
 
 
@@ -526,9 +548,7 @@ def _note(code: str, layer: str, key: str, **params: object) -> Finding:
 # --- One cell, after the search --------------------------------------------------------------------------------------
 
 
-def explain_cell(
-    study: Study, members: IntArray, households: float, *, is_fewest: bool = False, is_left_whole: bool = False
-) -> Reason:
+def explain_cell(study: Study, members: IntArray, households: float, *, out: int = 0, least_out: int = 0) -> Reason:
     """Say why a cell is out of its band, as precisely as can be proven.
 
     Parameters
@@ -537,8 +557,9 @@ def explain_cell(
         Nodes of the cell.
     households : float
         Of the cell; fewer than its nodes hold where it is one band of a stack of floors.
-    is_fewest : bool
-        Proven that no plan of this problem has fewer cells out of band (`gis.partition.proof`).
+    out, least_out : int
+        How many cells of this problem are out of band in the plan, and at least in every plan
+        (`gis.partition.proof`); 0 where nobody counted.
 
     Returns
     -------
@@ -546,7 +567,7 @@ def explain_cell(
         ``none_lives``; ``total`` (no number of cells fits, or all is under the minimum); ``one_node`` (holds a
         building or part over the maximum); ``fits_nothing`` (holds one that reaches the band with no choice of
         others), ``fits_nothing_near`` (with none that hang together with it); ``shut_off`` (what buildings over the
-        maximum leave over); ``cut_off`` (ground that touches nothing else); ``proven`` (by `is_fewest`);
+        maximum leave over); ``cut_off`` (ground that touches nothing else); ``proven`` (no plan has fewer out);
         ``not_proven``.
     """
     limits, terms, problem = study.limits, study.problem.terms, study.problem
@@ -574,9 +595,9 @@ def explain_cell(
     for node in lived:
         if code := study.is_stuck(node):
             value = round(float(problem.households[node]))
-            more = _unstick(study, [node]) if not is_left_whole else []
-            kept = [way for way in more if way.code == "relax.cut"]
+            kept = [way for way in _unstick(study, [node]) if way.code == "relax.cut"]
             return Reason(code, {**params, "largest": value, "building": _name(study, node)}, (*ways, *kept))
+    is_fewest = 0 < out <= max(study.least_out, least_out)
     return Reason("proven" if is_fewest else "not_proven", params, tuple(ways))
 
 
@@ -585,14 +606,3 @@ def _is_cut_off(study: Study, members: IntArray) -> bool:
     piece = study.problem.pieces
     here = np.unique(piece[members])
     return bool(len(here) == 1 and piece.max() > 0 and (piece == here[0]).sum() == len(members))
-
-
-def explain(households: float, nodes: FloatArray, total: float, limits: Limits) -> str:
-    """The reason for a cell out of its band from its nodes alone: see `explain_cell`, which proves more."""
-    if total == 0 or households == 0:
-        return "none_lives"
-    if not counts_that_fit(total, limits):
-        return "total"
-    if households > limits.most and (nodes > 0).sum() == 1:
-        return "one_node"
-    return "not_proven"

@@ -383,11 +383,10 @@ def _out_of_band(site: Site, parent: Cell, cells: list[Cell], cut: _Cut, depth: 
     if cut.study is None or cut.node_of is None:
         return []
     found = []
-    for cell in cells:
-        if cut.study.limits.holds(cell.households):
-            continue
+    out = [cell for cell in cells if not cut.study.limits.holds(cell.households)]
+    for cell in out:
         members = np.unique(cut.node_of[np.isin(parent.atoms, cell.atoms)])
-        reason = explain_cell(cut.study, members, cell.households)
+        reason = explain_cell(cut.study, members, cell.households, out=len(out))
         code, params = reason.code, {**reason.params, **remedy(reason.relaxations)}
         if not reason.is_proven and _is_locked(site, cell, depth, cut.study.limits):
             code = "locked"

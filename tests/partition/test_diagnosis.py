@@ -18,7 +18,7 @@ from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
 from gis.partition.search import Effort, solve
 from gis.rule_set import Tier
-from tests.partition.test_search import lattice
+from tests.partition.test_search import lattice, partitions
 
 TIER = Tier(3, "grid", "网格", "Grid", households_min=300, households_max=500)
 LIMITS = Limits.of(TIER)
@@ -188,11 +188,23 @@ def test_nothing_is_claimed_where_floors_may_be_cut() -> None:
     assert explain_cell(study, np.array([1]), 233.0).code == "not_proven"
 
 
-def test_proof_by_others_is_told_as_such() -> None:
+def test_proof_by_count_is_told_as_such() -> None:
     assert LIMITS is not None
     study = Study(lattice(4, 1, [100, 200, 200, 100]), LIMITS)
-    assert explain_cell(study, np.array([0, 3]), 200.0, is_fewest=True).code == "proven"
-    assert explain_cell(study, np.array([0, 3]), 200.0).is_proven is False
+    few = np.array([0, 3])
+    assert explain_cell(study, few, 200.0, out=1, least_out=1).code == "proven"
+    assert explain_cell(study, few, 200.0, out=2, least_out=1).code == "not_proven"
+    assert explain_cell(study, few, 200.0).is_proven is False
+
+
+def test_a_large_building_that_leaves_too_little_to_the_others_proves_one_cell_out() -> None:
+    assert LIMITS is not None
+    # Two cells are needed, and beside 420 there are 243 left.
+    study = Study(lattice(4, 1, [420, 61, 61, 121]), LIMITS)
+    assert counts_that_fit(663, LIMITS) == range(2, 3)
+    assert study.least_out == 1
+    assert explain_cell(study, np.array([1, 2, 3]), 243.0, out=1).code == "proven"
+    assert Study(lattice(4, 1, [320, 61, 61, 221]), LIMITS).least_out == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -217,6 +229,13 @@ def test_what_is_called_proven_is_true(households: list[int], column: int) -> No
     for node in range(8):
         if study.is_stuck(node) or study.is_large[node]:
             assert node not in fitting
+    if study.least_out and problem.total:
+        assert not any(
+            all(
+                LIMITS.holds(sum(households[v] for v in range(8) if label[v] == cell)) for cell in range(max(label) + 1)
+            )
+            for label in partitions(8)
+        )
     if counts_that_fit(problem.total, LIMITS) and not study.is_large.any():
         assert {v for v in range(8) if households[v] and v not in fitting} == {v for v in range(8) if study.is_stuck(v)}
 
