@@ -200,10 +200,10 @@ def test_proof_by_count_is_told_as_such() -> None:
 def test_a_large_building_that_leaves_too_little_to_the_others_proves_one_cell_out() -> None:
     assert LIMITS is not None
     # Two cells are needed, and beside 420 there are 243 left.
-    study = Study(lattice(5, 1, [420, 61, 61, 61, 60]), LIMITS)
+    study = Study(lattice(3, 2, [61, 420, 61, 61, 0, 60]), LIMITS)
     assert counts_that_fit(663, LIMITS) == range(2, 3)
     assert study.least_out == 1
-    assert explain_cell(study, np.array([1, 2, 3, 4]), 243.0, out=1).code == "proven"
+    assert explain_cell(study, np.array([0, 2, 3, 4, 5]), 243.0, out=1).code == "proven"
     assert Study(lattice(4, 1, [320, 61, 61, 221]), LIMITS).least_out == 0
 
 
