@@ -1,7 +1,8 @@
 """What becomes of the cells in force when a plan replaces them: survivors, codes, and the edges between old and new.
 
 A cell survives where more than half of its households, and more than half of the new cell's, are the same (of ground
-where either has no households). So at most one new cell continues an old one, and it keeps its code.
+where either has no households), or where its ground and floors are the same, whoever lives there now. So at most one
+new cell continues an old one, and it keeps its code.
 """
 
 from __future__ import annotations
@@ -46,8 +47,17 @@ class Edge:
         return self.households / self.new.households if self.new.households else self.new_area_ratio
 
     @property
+    def is_same_place(self) -> bool:
+        """Whether ground and floors are the same."""
+        if min(self.old_area_ratio, self.new_area_ratio) <= _WHOLE:
+            return False
+        return bool((self.old.floor_from, self.old.floor_to) == (self.new.floor_from, self.new.floor_to))
+
+    @property
     def survives(self) -> bool:
         """Whether the new cell continues the old one."""
+        if self.is_same_place:
+            return True
         if not (self.old.households and self.new.households):
             return self.old_area_ratio > 0.5 and self.new_area_ratio > 0.5
         return self.old_ratio > 0.5 and self.new_ratio > 0.5
@@ -85,7 +95,9 @@ def continuations(edges: Sequence[Edge]) -> list[Edge]:
     """
     taken: set[tuple[str, int]] = set()
     chosen = []
-    for edge in sorted(edges, key=lambda e: (-e.households, -e.old_area_ratio, e.old.id, e.new.id)):
+    for edge in sorted(
+        edges, key=lambda e: (not e.is_same_place, -e.households, -e.old_area_ratio, e.old.id, e.new.id)
+    ):
         ends = {("old", edge.old.id), ("new", edge.new.id)}
         if edge.survives and not ends & taken:
             taken |= ends
@@ -259,8 +271,8 @@ def _cells(session: Session, statement: Any, plan_id: int) -> dict[int, Row[Any]
 
 
 _COLUMNS = """
-    g.id, g.code, g.grid_depth, g.parent_id, g.community_id, g.households, ST_Area(g.geom) AS area,
-    ST_AsBinary(g.geom) AS wkb
+    g.id, g.code, g.grid_depth, g.parent_id, g.community_id, g.households, g.floor_from, g.floor_to,
+    ST_Area(g.geom) AS area, ST_AsBinary(g.geom) AS wkb
 """
 
 _CODES = text("SELECT id, code FROM grid WHERE plan_id = :plan")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -24,10 +23,11 @@ from gis.messages import text
 from gis.partition import divide
 from gis.partition.quality import statistics
 from gis.partition.simplifying import simplified
-from gis.rule_set import RuleSet, from_mapping, load_preset, preset_codes
+from gis.rule_set import RuleSet, load_file, load_preset, preset_codes
 from gis.town import Town
 from scripts.interrupting import asked_to_finish
 from scripts.program import Program, pass_program, print_json
+from scripts.targets import IsOurs, check_targets, with_layer
 
 SHOWN = 12
 LOCKS = {"grid": "grids", "building": "buildings", "micro_grid": "micro_grids"}
@@ -60,6 +60,13 @@ class _Files:
         if self.plans == 1:
             return [path]
         return [path.with_name(f"{path.stem}-{n}{path.suffix}") for n in range(1, self.plans + 1)]
+
+    @property
+    def targets(self) -> list[tuple[Path | None, IsOurs]]:
+        """All that is written, with what tells whether a file there is ours."""
+        written: list[tuple[Path | None, IsOurs]] = [(path, with_layer("grids")) for path in self.outs]
+        written += [(self.cleaned, with_layer("communities")), (self.moves, moves_file.is_one)]
+        return written + [(path, plan_report_page.is_one) for path in self.reports]
 
 
 @click.command("partition")
@@ -118,9 +125,9 @@ def command(
     Ctrl-C finishes with the best plan so far; a second Ctrl-C stops with nothing written.
     """
     files = _Files(source, out, cleaned, previous, moves, report, alternatives or 1, simplify)
-    _check_targets(files)
+    check_targets([source, *([previous] if previous else [])], files.targets)
     search |= {"communities": communities or None}
-    rule_set = _rules(rules)
+    rule_set = load_file(Path(rules)) if rules.endswith(".toml") else load_preset(rules)
     redraw = _redraw(files, stability, locks)
     town, noticed = _town(source, crs)
     began = time.perf_counter()
@@ -180,57 +187,6 @@ def _locks(words: Iterable[str]) -> Any:
             raise InvalidInput("partition.bad_lock", lock=word)
         found[LOCKS[kind]].append(code)
     return Locks(**{kind: tuple(codes) for kind, codes in found.items()})
-
-
-def _check_targets(files: _Files) -> None:
-    """Never write over what is read, two results into one file, or a file that is none of ours."""
-    taken = [files.source, *([files.previous] if files.previous else [])]
-    targets: list[tuple[Path | None, Callable[[Path], bool]]] = [(out, _has_layer("grids")) for out in files.outs]
-    targets += [(files.cleaned, _has_layer("communities")), (files.moves, moves_file.is_one)]
-    targets += [(path, plan_report_page.is_one) for path in files.reports]
-    for target, is_ours in targets:
-        if target is None:
-            continue
-        if any(_is_same(target, other) for other in taken):
-            raise InvalidInput("partition.same_file", path=str(target))
-        if not target.absolute().parent.is_dir():
-            raise NotFound("partition.no_folder", path=str(target))
-        if target.exists() and not (_is_writable(target) and is_ours(target)):
-            raise InvalidInput("partition.not_ours", path=str(target))
-        taken.append(target)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
-
-
-def _is_writable(path: Path) -> bool:
-    # By its mode, not by what this account may do: root may write anything.
-    return path.is_file() and bool(path.stat().st_mode & 0o222)
-
-
-def _has_layer(name: str) -> Callable[[Path], bool]:
-    def test(path: Path) -> bool:
-        try:
-            return name in town_file.layer_names(path)
-        except InvalidInput:
-            return False
-
-    return test
-
-
-def _rules(name: str) -> RuleSet:
-    if not name.endswith(".toml"):
-        return load_preset(name)
-    path = Path(name)
-    if not path.is_file():
-        raise NotFound("import.no_file", path=name)
-    try:
-        return from_mapping({"code": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))})
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise InvalidInput("partition.bad_rules", path=name, reason=str(error)) from error
 
 
 # --- Dividing --------------------------------------------------------------------------------------------------------

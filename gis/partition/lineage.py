@@ -1,7 +1,8 @@
 """What two divisions of one place have in common: households by parts, shares old → new, and which cells go on.
 
 The rule is that of the database (`gis.plan_lineage`): a cell goes on where more than half of its households, and more
-than half of the new cell's, are the same; of ground where nobody lives. So at most one new cell continues an old one.
+than half of the new cell's, are the same (of ground where nobody lives), or where its ground and floors are the same,
+whoever lives there now. So at most one new cell continues an old one.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from gis.division import Division
 from gis.geometry import FloatArray, Geometries, IntArray
-from gis.rule_set import RuleSet
+from gis.rule_set import RuleSet, Tier
 
 MAJORITY = 0.5
+SAME = 0.999  # share of ground from which on it is the same
+NEAR_DEGREES = 1e-5
+MOST_UNLIKE = 2.0
 SPANS = (("unit_from", "unit_to"), ("floor_from", "floor_to"))
 
 
@@ -37,6 +42,8 @@ class Shares:
     old_share, new_share : float arrays, shape (pairs,)
         Share of the old cell that went to the new one, and of the new one that came from the old: of households, or
         of ground where one of them has none. What is missing to 1 was pulled down (old) or is newly built (new).
+    is_same_place : bool array, shape (pairs,)
+        Whether ground and floors are the same.
     """
 
     old: IntArray
@@ -47,15 +54,17 @@ class Shares:
     new_ground: FloatArray
     old_share: FloatArray
     new_share: FloatArray
+    is_same_place: NDArray[np.bool_]
 
     @property
     def continues(self) -> IntArray:
         """The pairs along which an old cell goes on; at most one a cell, old or new."""
         taken: set[tuple[str, int]] = set()
         chosen = []
-        for i in np.lexsort((self.new, self.old, -self.old_share, -self.old_households)):
+        for i in np.lexsort((self.new, self.old, -self.old_share, -self.old_households, ~self.is_same_place)):
             ends = {("old", int(self.old[i])), ("new", int(self.new[i]))}
-            if min(self.old_share[i], self.new_share[i]) > MAJORITY and not ends & taken:
+            goes_on = min(self.old_share[i], self.new_share[i]) > MAJORITY or self.is_same_place[i]
+            if goes_on and not ends & taken:
                 taken |= ends
                 chosen.append(i)
         return np.array(sorted(chosen), dtype=np.int64)
@@ -64,12 +73,27 @@ class Shares:
 def matching_tiers(old: RuleSet, new: RuleSet) -> list[int | None]:
     """For each grid tier of the new rules the position of the old one that it goes on from.
 
-    Grids are matched with grids and micro-grids with micro-grids, each from the lowest up.
+    That with the nearest number of households within a factor of two; tiers without a number by how they are made.
     """
-    at: dict[str, list[int]] = {"grid": [], "micro_grid": []}
-    for position, tier in enumerate(old.grid_tiers):
-        at[tier.kind].append(position)
-    return [at[tier.kind].pop() if at[tier.kind] else None for tier in reversed(new.grid_tiers)][::-1]
+    matched: list[int | None] = []
+    first = 0
+    for tier in new.grid_tiers:
+        choices = [
+            (_unlike(other, tier), position)
+            for position, other in enumerate(old.grid_tiers)
+            if position >= first and _unlike(other, tier) <= MOST_UNLIKE
+        ]
+        matched.append(min(choices)[1] if choices else None)
+        first = first if matched[-1] is None else matched[-1] + 1
+    return matched
+
+
+def _unlike(one: Tier, other: Tier) -> float:
+    """By what factor the cells of two tiers differ."""
+    if one.target and other.target:
+        return max(one.target / other.target, other.target / one.target)
+    alike = one.target == other.target and (one.kind, one.cell_of) == (other.kind, other.cell_of)
+    return 1.0 if alike else np.inf
 
 
 def cell_numbers(division: Division, depth: int) -> IntArray:
@@ -146,12 +170,15 @@ def shares(old: Division, new: Division, old_depth: int, new_depth: int, pairs: 
 
 
 def _with_ground(by: pd.DataFrame, before: gpd.GeoDataFrame, after: gpd.GeoDataFrame) -> Shares:
-    """Add pairs of cells of which one has no households, which share ground alone."""
+    """Add pairs of cells that share ground alone: those of which one has no households, and those of one place."""
+    same = _same_places(before, after)
     old_h = before["households"].to_numpy(dtype=float)
     new_h = after["households"].to_numpy(dtype=float)
     empty = _ground_pairs(before, after, np.flatnonzero(old_h == 0), np.flatnonzero(new_h == 0))
     known = set(zip(by["old"].tolist(), by["new"].tolist(), strict=True))
     added = [(o, n, of_old, of_new) for o, n, of_old, of_new in empty if (o, n) not in known]
+    known |= {(int(o), int(n)) for o, n, _, _ in added}
+    added += [(o, n, 1.0, 1.0) for o, n in sorted(same - known)]
     extra = np.array(added, dtype=float).reshape(-1, 4)
     o = np.concatenate([by["old"].to_numpy(dtype=np.int64), extra[:, 0].astype(np.int64)])
     n = np.concatenate([by["new"].to_numpy(dtype=np.int64), extra[:, 1].astype(np.int64)])
@@ -166,7 +193,33 @@ def _with_ground(by: pd.DataFrame, before: gpd.GeoDataFrame, after: gpd.GeoDataF
     return Shares(
         o[order], n[order], had[order], has[order], ground_old[order], ground_new[order],
         np.minimum(old_share, 1.0)[order], np.minimum(new_share, 1.0)[order],
+        np.array([(int(i), int(j)) in same for i, j in zip(o[order], n[order], strict=True)], dtype=bool),
     )  # fmt: skip
+
+
+def _same_places(before: gpd.GeoDataFrame, after: gpd.GeoDataFrame) -> set[tuple[int, int]]:
+    """Pairs of an old and a new cell on the same ground and floors."""
+    old_ground = np.asarray(before.geometry.to_numpy(), dtype=object)
+    new_ground = np.asarray(after.geometry.to_numpy(), dtype=object)
+    if not len(old_ground) or not len(new_ground):
+        return set()
+    middle = (shapely.bounds(new_ground)[:, :2] + shapely.bounds(new_ground)[:, 2:]) / 2
+    n, o = shapely.STRtree(shapely.points(middle)).query(
+        shapely.points((shapely.bounds(old_ground)[:, :2] + shapely.bounds(old_ground)[:, 2:]) / 2),
+        predicate="dwithin", distance=NEAR_DEGREES,
+    )[::-1]  # fmt: skip
+    floors = [_floors(frame) for frame in (before, after)]
+    close = (np.abs(shapely.bounds(old_ground[o]) - shapely.bounds(new_ground[n])) < NEAR_DEGREES).all(axis=1)
+    close &= (floors[0][o] == floors[1][n]).all(axis=1)
+    o, n = o[close], n[close]
+    common = shapely.area(shapely.intersection(old_ground[o], new_ground[n]))
+    same = common > SAME * np.maximum(shapely.area(old_ground[o]), shapely.area(new_ground[n]))
+    return set(zip(o[same].tolist(), n[same].tolist(), strict=True))
+
+
+def _floors(cells: gpd.GeoDataFrame) -> FloatArray:
+    spans = [cells[c].astype("Float64").fillna(0).to_numpy(dtype=float) for c in ("floor_from", "floor_to")]
+    return np.column_stack(spans)
 
 
 def _ground_pairs(

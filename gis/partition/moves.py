@@ -38,9 +38,10 @@ class Moves:
         `gis.models.plan.LINEAGE_KINDS`, ``built`` or ``gone``.
     tiers : tuple of dict
         Totals of each tier: ``depth``, ``name_zh``, ``name_en``, ``households`` (that were there before),
-        ``households_moved``, ``kept_ratio``, ``buildings_moved``, ``compounds_touched``, ``residents_moved``,
-        ``cells_unchanged``, ``cells_redrawn``, ``cells_new``, ``cells_ended``, ``households_built``,
-        ``households_gone``.
+        ``households_moved``, ``households_uprooted`` (those of them whose cell lost half of its households or more,
+        so that it cannot go on), ``kept_ratio`` (of all others), ``buildings_moved``, ``compounds_touched``,
+        ``residents_moved``, ``cells_unchanged``, ``cells_redrawn``, ``cells_new``, ``cells_ended``,
+        ``households_built``, ``households_gone``.
     """
 
     rows: pd.DataFrame
@@ -216,13 +217,18 @@ def _totals(
     still = pairs[pairs["households"] > 0]
     stayed_old = float((before.parts["households"].to_numpy(dtype=float)[still["old"]] * still["old_part"]).sum())
     residents = rows["residents"].dropna()
+    gone = edges[edges["kind"] == "gone"]
+    lost = set(gone[gone["old_percent"] >= 50]["old"])
+    uprooted = int(rows[rows["from_cell"].isin(lost)]["households"].sum())
+    could = there - uprooted
     return {
         "depth": depth + 1,
         "name_zh": tier.name_zh,
         "name_en": tier.name_en,
         "households": there,
         "households_moved": moved,
-        "kept_ratio": round(1 - moved / there, 4) if there else None,
+        "households_uprooted": uprooted,
+        "kept_ratio": round(1 - (moved - uprooted) / could, 4) if could else None,
         "buildings_moved": int(rows["building"].nunique()),
         "compounds_touched": int(rows["compound"].nunique()),
         "residents_moved": int(residents.sum()) if len(residents) else None,

@@ -279,11 +279,12 @@ def remember(
     """
     shapes, of_cell = grounds(past.division.cells[-1])
     dwelling = _places_of_dwellings(past, of_cell, buildings, building, unit, units)
+    locked = _locked_places(past)
     place, was_there = _places_of_atoms(ground, shapes, atom, dwelling, households)
+    place = _inside_parcels(ground, shapes, place, locked)
     up = _ups(past.division)
     lowest = len(past.division.cells) - 1
     cell_of_place = tuple(None if m is None else (np.arange(len(shapes)) if m == lowest else up[m]) for m in past.tiers)
-    locked = _locked_places(past)
     return Memory(past, place, was_there, cell_of_place, _held(past, up, place, ground, buildings), locked,
                   _bands(past, of_cell, len(shapes)))  # fmt: skip
 
@@ -324,6 +325,22 @@ def _places_of_atoms(
     was_there = np.asarray(weight.any(axis=1), dtype=bool)
     place[was_there] = weight[was_there].argmax(axis=1)
     return place, was_there
+
+
+def _inside_parcels(ground: Ground, shapes: Geometries, place: IntArray, locked: NDArray[np.bool_]) -> IntArray:
+    """Give each locked place the atoms of its ground, and no others."""
+    if not locked.any():
+        return place
+    place = place.copy()
+    inside = ground.parcel >= 0
+    place[inside] = np.flatnonzero(locked)[ground.parcel[inside]]
+    astray = np.flatnonzero(~inside & locked[place])
+    if len(astray) and not locked.all():
+        free = np.flatnonzero(~locked)
+        main = _largest_faces(ground)[astray]
+        points = ground.lattice.to_wgs84(shapely.point_on_surface(ground.faces[main]))
+        place[astray] = free[shapely.STRtree(shapes[free]).nearest(points)]
+    return place
 
 
 def _largest_faces(ground: Ground) -> IntArray:

@@ -16,7 +16,7 @@ from gis.geometry import FloatArray, Geometries, IntArray, sums
 from gis.partition.ground import BARRIER_CLASS, Ground, Plot, survey
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
-from gis.partition.redraw import Memory, Past, kept_units, majority, remember, repairing
+from gis.partition.redraw import Memory, Past, kept_units, locked_grounds, majority, remember, repairing
 from gis.partition.search import Effort
 from gis.partition.units import Parts, plan_parts
 from gis.rule_set import RuleSet, Tier
@@ -128,7 +128,8 @@ def plot_of(job: Job, parts: Parts) -> Plot:
     """What stands on a community's ground, as the survey needs it."""
     classes = np.array([BARRIER_CLASS[kind] for kind in job.barrier_kinds], dtype=np.int64)
     is_wall = np.array([kind == "wall" for kind in job.barrier_kinds], dtype=bool)
-    return Plot(job.outline, job.footprints, parts.units, job.barriers, classes, is_wall, job.compounds)
+    parcels = np.empty(0, dtype=object) if job.past is None else locked_grounds(job.past)
+    return Plot(job.outline, job.footprints, parts.units, job.barriers, classes, is_wall, job.compounds, parcels)
 
 
 def settle(job: Job) -> Site:
@@ -159,9 +160,9 @@ def _metric(job: Job) -> Geometries:
 def _atoms_of(job: Job, ground: Ground, building: IntArray, unit: IntArray) -> IntArray:
     """The atom of each unit; of a unit without ground of its own that of the nearest unit, or what covers it."""
     of: dict[int, dict[int, int]] = {}
-    for atom, (b, u) in enumerate(zip(ground.building.tolist(), ground.unit.tolist(), strict=True)):
-        if b >= 0:
-            of.setdefault(b, {})[u] = atom
+    for atom in np.argsort(ground.area_m2, kind="stable").tolist():  # the largest last, which wins
+        if ground.building[atom] >= 0:
+            of.setdefault(int(ground.building[atom]), {})[int(ground.unit[atom])] = atom
     atoms = np.full(len(building), -1, dtype=np.int64)
     for i, (b, u) in enumerate(zip(building.tolist(), unit.tolist(), strict=True)):
         if b in of:
@@ -217,7 +218,9 @@ def nodes_of(site: Site, parent: Cell, tier: Tier, limits: Limits) -> IntArray:
             for mask in (site.parts.is_cut, site.is_split)
         )
         alone = (owner < 0) | (opened & ((here[owner] > limits.most) | split))
-    name = np.where(alone, -1 - np.arange(len(owner)), owner)
+    # A building does not hold together across the border of ground that is locked.
+    parcel = site.ground.parcel[parent.atoms]
+    name = np.where(alone, -1 - np.arange(len(owner)), owner * (parcel.max() + 2) + parcel + 1)
     return np.unique(name, return_inverse=True)[1].astype(np.int64)
 
 

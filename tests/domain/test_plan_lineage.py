@@ -26,3 +26,12 @@ def test_half_and_half_goes_on_nowhere():
 def test_the_order_of_the_edges_does_not_matter():
     edges = [edge(1, 11, 60), edge(2, 12, 60), edge(2, 11, 55)]
     assert continuations(edges) == continuations(edges[::-1])
+
+
+def test_the_same_ground_goes_on_whoever_lives_there_now():
+    cells: list[Any] = [SimpleNamespace(id=i, households=100, code=str(i), floor_from=None, floor_to=None)
+                        for i in (1, 2, 11)]  # fmt: skip
+    rebuilt, mostly = Edge(cells[0], cells[2], 0, 1.0, 1.0), Edge(cells[1], cells[2], 80, 0.1, 0.0)
+    assert continuations([mostly, rebuilt]) == [rebuilt]
+    cells[2].floor_from = 8
+    assert continuations([rebuilt]) == []

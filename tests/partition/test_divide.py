@@ -18,7 +18,7 @@ from gis.town import Town
 from tests.partition.towns import estate, ground, house, town
 
 
-def divided(place: Town, rules: str | RuleSet = "bishan", **options: object) -> tuple[Division, Town]:
+def divided(place: Town, rules: str | RuleSet = "bishan", **options: Any) -> tuple[Division, Town]:
     cleaned, _ = clean(place)
     return divide(cleaned, load_preset(rules) if isinstance(rules, str) else rules, **options), cleaned
 
