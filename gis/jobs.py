@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Select, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from gis import plan_review, plans, rules
+from gis import plan_report, plan_review, plans, rules
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
 from gis.models import PlanRun
@@ -275,8 +275,11 @@ def _divide_and_store(engine: Engine, run_id: int, *, clock: Callable[[], dateti
     if watch.cancelled(at_once=True):
         raise _Cancelled
     quality = statistics(division, town)
+    report = plan_report.collect(division, town, quality=quality)
     with unit_of_work(engine) as session:
-        plans.store_division(session, plan_id, division=division, quality=quality, actor=SYSTEM, now=clock())
+        plans.store_division(
+            session, plan_id, division=division, quality=quality, report=report, actor=SYSTEM, now=clock()
+        )
         session.execute(
             update(PlanRun)
             .where(PlanRun.id == run_id)

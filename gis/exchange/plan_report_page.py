@@ -31,16 +31,12 @@ MARK = "wangge plan report"
 
 PROOF_WORDS: Mapping[str, tuple[str, str]] = {
     "none": ("未证明", "not proven"),
-    "optimal": ("已证明最优", "proven optimal"),
-    "enumerated": ("穷举证明最优", "proven optimal by enumeration"),
-    "enumeration": ("穷举证明最优", "proven optimal by enumeration"),
-    "trivial": ("只有一种划分", "only one division is possible"),
-    "bound": ("有下界", "bounded from below"),
+    "unproven": ("未证明", "not proven"),
     "bounded": ("有下界", "bounded from below"),
-    "pool": ("在已见划分中最优", "best of all that was seen"),
+    "optimal": ("已证明最优", "proven optimal"),
 }
 """What the kinds of `gis.partition.proof` are called; others are shown as they are."""
-PROVEN_KINDS = ("optimal", "enumerated", "enumeration", "trivial")
+PROVEN_KINDS = ("optimal",)
 
 
 def page(report: Mapping[str, Any], division: Division, town: Town, *, language: str = "zh") -> str:
@@ -95,7 +91,7 @@ def _own(name: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"t": both, "word": _word, "told": _told}
+    environment.globals |= {"t": both, "word": _word, "told": _told, "noted": _noted}
     environment.filters |= {"num": number, "pct": percent, "said": _said, "way": _way, "reason": _reason}
     return environment
 
@@ -124,6 +120,14 @@ def _told(code: str, default: str) -> Markup:
     """A sentence of the catalogue in both languages, or what stands for it."""
     known = messages.catalogue("zh")
     return both(*(messages.text(code, {}, language=name) if code in known else default for name in ("zh", "en")))
+
+
+def _noted(row: Mapping[str, Any]) -> Markup:
+    """What a proof says of itself, if it says anything."""
+    code = str(row.get("note") or "")
+    if code not in messages.catalogue("zh"):
+        return Markup("")
+    return both(*(messages.text(code, {"key": row["community"], **row}, language=name) for name in ("zh", "en")))
 
 
 def _reason(row: Mapping[str, Any]) -> Markup:
