@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scripts import bench_instance, bench_partition
+from scripts import bench_city, bench_instance, bench_partition, bench_redraw
 
 
 @click.group("bench")
@@ -15,3 +15,5 @@ def command() -> None:
 command.add_command(bench_instance.command)
 command.add_command(bench_instance.synthetic)
 command.add_command(bench_partition.command)
+command.add_command(bench_redraw.command)
+command.add_command(bench_city.command)

@@ -18,9 +18,9 @@ from gis.partition import kernel
 from gis.partition.instance import Instance, label_all, load, problems_of
 from gis.partition.scoring import Score, score
 from gis.partition.search import EFFORTS, Solution, effort_named
-from scripts.memory import PeakMemory
 from scripts.peer_environment import peer_python, run_peer
 from scripts.program import Program, pass_program, print_json
+from scripts.spent import Spent
 
 PEERS = (
     "METIS", "METIS 5 %", "KaHIP", "GerryChain seed_part", "GerryChain ReCom bursts",
@@ -36,8 +36,9 @@ class Row:
     ----------
     households, communities, answered : int
         Communities in all, and those that the engine gave a plan for; ``score`` is over these only.
-    seconds : float
-        Of search alone: not of loading, compiling or scoring.
+    seconds, cpu_seconds : float
+        Of search alone, not of loading, compiling or scoring: by the clock, and of all processors together. On a
+        busy machine only the second tells how fast an engine is.
     peak_mb : float or None
         Most memory of the process and its children while it searched, libraries and instance included.
     note : str
@@ -54,6 +55,7 @@ class Row:
     answered: int
     score: Score | None
     seconds: float
+    cpu_seconds: float
     peak_mb: float | None
     note: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -61,8 +63,8 @@ class Row:
 
     @property
     def seconds_per_100k(self) -> float:
-        """Seconds of search for 100,000 households."""
-        return self.seconds * 1e5 / max(self.households, 1)
+        """Seconds of search on one core for 100,000 households."""
+        return self.cpu_seconds * 1e5 / max(self.households, 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, the score's among them."""
@@ -144,7 +146,7 @@ def command(
         print_json({"seconds_compiling_or_loading": round(compiled_s, 3), "processes": processes,
                     "rows": [row.as_dict() for row in rows]})  # fmt: skip
     else:
-        _print(program, rows, compiled_s)
+        print_rows(program, rows, compiled_s)
 
 
 def _named(labels: Path, instance: str, effort: str, *, several: bool) -> Path:
@@ -161,21 +163,19 @@ def _ours(program: Program, instance: Instance, seed: int, effort: str, places: 
     def step(_done: int, _total: int) -> None:
         next(bar, None)
 
-    with PeakMemory() as memory:
-        began = time.perf_counter()
+    with Spent() as spent:
         labels = label_all(
             instance, seed=seed, effort=search, processes=places.processes, cluster=places.cluster, progress=step
         )
-        seconds = time.perf_counter() - began
     next(bar, None)
-    return _row(instance, f"Wangge {effort}", seed, seconds, labels, peak_mb=memory.peak_mb), labels
+    return _row(instance, f"Wangge {effort}", seed, labels, **spent.figures()), labels
 
 
-def _row(instance: Instance, method: str, seed: int, seconds: float, labels: IntArray | None, **other: Any) -> Row:
+def _row(instance: Instance, method: str, seed: int, labels: IntArray | None, **other: Any) -> Row:
     communities = len(instance.problems)
     other = {"answered": communities, "households": _people(instance)} | other
     measured = None if labels is None else score(instance, labels)
-    return Row(instance.tables.name, method, seed, communities=communities, score=measured, seconds=seconds, **other)
+    return Row(instance.tables.name, method, seed, communities=communities, score=measured, **other)
 
 
 def _people(instance: Instance) -> int:
@@ -212,7 +212,8 @@ def _others(
             part = instance.only(held)
             labels = np.concatenate([np.asarray(answer.labels[numbers[i]], dtype=np.int64) for i in held])
         row = _row(
-            part, method, seed, answer.seconds, labels, answered=len(held), peak_mb=answer.peak_mb,
+            part, method, seed, labels, seconds=answer.seconds, cpu_seconds=answer.cpu_seconds,
+            answered=len(held), peak_mb=answer.peak_mb,
             note=_why(program, answer.errors, limit_s, over=answer.is_over_time), versions=answer.versions,
             households=_people(part) if held else 0,
         )  # fmt: skip
@@ -234,11 +235,12 @@ def _why(program: Program, errors: Mapping[int, str], limit_s: float, *, over: b
 
 COLUMNS = (
     "method", "answered", "grids", "in_band", "cv", "sizes", "torn", "compactness", "cut", "extra", "on_barriers",
-    "enclaves", "cut_km", "radius", "j", "seconds", "per_100k", "memory",
+    "enclaves", "cut_km", "radius", "j", "seconds", "cpu_seconds", "per_100k", "memory",
 )  # fmt: skip
 
 
-def _print(program: Program, rows: Sequence[Row], compiled_s: float) -> None:
+def print_rows(program: Program, rows: Sequence[Row], compiled_s: float) -> None:
+    """Print one table an instance."""
     for name in dict.fromkeys(row.instance for row in rows):
         here = [row for row in rows if row.instance == name]
         click.echo(program.sentence("bench.title", instance=name, communities=here[0].communities,
@@ -256,7 +258,7 @@ def _print(program: Program, rows: Sequence[Row], compiled_s: float) -> None:
 
 def _cells(row: Row) -> list[str]:
     first = [row.method, f"{row.answered}/{row.communities}"]
-    last = [f"{row.seconds:.2f}", f"{row.seconds_per_100k:.1f}" if row.answered else "–",
+    last = [f"{row.seconds:.2f}", f"{row.cpu_seconds:.2f}", f"{row.seconds_per_100k:.1f}" if row.answered else "–",
             "–" if row.peak_mb is None else f"{row.peak_mb:.0f}"]  # fmt: skip
     s = row.score
     if s is None:

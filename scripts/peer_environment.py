@@ -42,8 +42,8 @@ class PeerAnswer:
     labels : mapping of int to list of int
         By community; those that were not answered are missing.
     errors : mapping of int to str
-    seconds : float
-        Spent in the engine's own calls.
+    seconds, cpu_seconds : float
+        Spent in the engine's own calls, by the clock and of the processor.
     peak_mb : float or None
         ``None`` where the process had to be ended.
     versions : mapping of str to str
@@ -53,6 +53,7 @@ class PeerAnswer:
     labels: Mapping[int, list[int]]
     errors: Mapping[int, str]
     seconds: float
+    cpu_seconds: float
     peak_mb: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     is_over_time: bool = False
@@ -154,6 +155,7 @@ def _read(out: Path, said: str, is_over_time: bool) -> PeerAnswer:
         labels={line["community"]: line["labels"] for line in answers if "labels" in line},
         errors=errors,
         seconds=sum(line["seconds"] for line in answers),
+        cpu_seconds=sum(line["cpu_seconds"] for line in answers),
         peak_mb=last.get("peak_mb"),
         versions=last.get("versions", {}),
         is_over_time=is_over_time,

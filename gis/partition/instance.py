@@ -293,6 +293,7 @@ def label_all(
     *,
     seed: int,
     effort: Effort,
+    starts: Sequence[IntArray] | None = None,
     processes: int | None = 1,
     cluster: str | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -302,13 +303,18 @@ def label_all(
 
     Parameters
     ----------
+    starts : sequence of int arrays, optional
+        Labels of each community to begin from, as `gis.partition.search.solve` takes them.
     processes, cluster, cancelled
         As `gis.partition.spreading.spread` takes them; the labels are the same however they are made.
     progress : callable, optional
         Called with (communities done, communities in all).
     """
     problems = instance.problems
-    jobs = [(problem, seed * 7919 + number, effort) for number, problem in enumerate(problems)]
+    jobs = [
+        (problem, seed * 7919 + number, effort, None if starts is None else starts[number])
+        for number, problem in enumerate(problems)
+    ]
     order = sorted(range(len(jobs)), key=lambda i: (-len(problems[i].households), i))
     found: dict[int, IntArray] = {}
     for number, label in spread(_solved, jobs, order=order, processes=processes, cluster=cluster, cancelled=cancelled):
@@ -322,6 +328,6 @@ def label_all(
     return labels
 
 
-def _solved(job: tuple[Problem, int, Effort], signals: Signals) -> IntArray:
-    problem, seed, effort = job
-    return solve(problem, seed=seed, effort=effort, cancelled=signals.enough).label
+def _solved(job: tuple[Problem, int, Effort, IntArray | None], signals: Signals) -> IntArray:
+    problem, seed, effort, start = job
+    return solve(problem, seed=seed, effort=effort, start=start, cancelled=signals.enough).label

@@ -195,6 +195,63 @@ class _Bend:
         return np.asarray(xy + moved)
 
 
+# --- A year's change -------------------------------------------------------------------------------------------------
+
+NEW_COMPOUNDS, NEW_HOUSEHOLDS = 6, 400
+DEMOLISHED = (5, 6)
+CHANGED_SHARE, CHANGED_BY = 0.1, 0.1
+FEW_HOUSEHOLDS = 12  # nodes with no more are where new compounds are built
+
+
+def year_later(tables: Tables, *, seed: int) -> tuple[Tables, NDArray[np.bool_]]:
+    """The same ground after a year: compounds built and pulled down, households a tenth up or down on a tenth of it.
+
+    Returns
+    -------
+    Tables
+        The same nodes and borders.
+    is_new : bool array, shape (nodes,)
+        Nodes with a building that was not there.
+    """
+    rng = np.random.default_rng([seed, len(tables.nodes["households"])])
+    households = tables.nodes["households"].astype(np.int64)
+    compound = tables.nodes["compound"].astype(np.int64)
+    changed = np.flatnonzero((households > 0) & (rng.random(len(households)) < CHANGED_SHARE))
+    households[changed] = np.rint(households[changed] * (1 + rng.choice([-CHANGED_BY, CHANGED_BY], len(changed))))
+    totals = np.bincount(compound[compound >= 0], households[compound >= 0])
+    usual = np.flatnonzero((totals >= 150) & (totals <= 500))
+    gone = rng.choice(usual, min(int(rng.integers(*DEMOLISHED, endpoint=True)), len(usual)), replace=False)
+    households[np.isin(compound, gone)] = 0
+    is_new = np.zeros(len(households), dtype=bool)
+    for number, site in enumerate(_sites(tables, households, rng)):
+        even = np.full(len(site), NEW_HOUSEHOLDS / len(site))
+        households[site] = np.rint(even * rng.uniform(0.8, 1.2, len(site)))
+        compound[site] = compound.max() + 1
+        is_new[site] = True
+        if number + 1 == NEW_COMPOUNDS:
+            break
+    nodes = dict(tables.nodes) | {"households": households, "compound": compound}
+    return Tables(f"{tables.name}-later", tables.low, tables.high, nodes, tables.edges), is_new
+
+
+def _sites(tables: Tables, households: NDArray[np.int64], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Places for new compounds: a few neighbouring nodes of one community where few live."""
+    near: dict[int, list[int]] = defaultdict(list)
+    home = tables.nodes["community"]
+    for a, b in zip(tables.edges["a"].tolist(), tables.edges["b"].tolist(), strict=True):
+        if home[a] == home[b]:
+            near[a].append(b)
+            near[b].append(a)
+    free = households <= FEW_HOUSEHOLDS
+    for first in rng.permutation(np.flatnonzero(free)).tolist():
+        site = [first]
+        for node in site:
+            site += [other for other in near[node] if free[other] and other not in site][: 6 - len(site)]
+        if free[first] and len(site) >= 3:
+            free[site] = False
+            yield np.array(site)
+
+
 # --- From lines to a graph -------------------------------------------------------------------------------------------
 
 

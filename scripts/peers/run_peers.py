@@ -2,7 +2,7 @@
 
 usage: run_peers.py METHOD INSTANCE.json.gz OUT.jsonl SEED LIMIT_S
 
-One line a community as soon as it is answered, {"community", "labels", "seconds"}, or {"community", "error"}; so what
+One line a community as soon as it is answered, {"community", "labels" or "error", "seconds", "cpu_seconds"}; so what
 was answered before the process is ended counts. The last line is {"peak_mb", "versions"}. Seconds are those of the
 engine's own call, without loading it or the instance. LIMIT_S is for all communities together; an engine written in
 Python is held to an even share of it for each.
@@ -320,7 +320,11 @@ def held_to(seconds: float) -> Iterator[None]:
 
 def answer(method: Callable[[Community], Labels], community: Community) -> dict[str, Any]:
     """One community's line."""
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
+
+    def spent() -> dict[str, float]:
+        return {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
+
     try:
         if community.households.sum() == 0 or community.grids == 1 or len(community.households) == 1:
             labels = np.zeros(len(community.households), dtype=int)  # all of them need at least two grids to make
@@ -331,12 +335,8 @@ def answer(method: Callable[[Community], Labels], community: Community) -> dict[
             raise ValueError("not every node got a label")
     except Exception as error:  # whatever the engine does is its answer
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:160]
-        return {"community": community.number, "error": reason, "seconds": time.perf_counter() - began}
-    return {
-        "community": community.number,
-        "labels": labels.astype(int).tolist(),
-        "seconds": time.perf_counter() - began,
-    }
+        return {"community": community.number, "error": reason, **spent()}
+    return {"community": community.number, "labels": labels.astype(int).tolist(), **spent()}
 
 
 def peak_mb() -> int:
