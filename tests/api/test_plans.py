@@ -223,7 +223,7 @@ def test_drafts_are_listed_only_for_those_who_draw(drafted: tuple[Any, int]) -> 
     service, plan_id = drafted
     listed = {who: service.as_(who).get("/api/v1/plans").json()["total"] for who in ("planner", "admin", "viewer")}
     assert listed == {"planner": 2, "admin": 2, "viewer": 1}
-    for path in ("", "/cells", "/statistics", "/violations", "/report.html"):
+    for path in ("", "/cells", "/statistics", "/violations", "/report", "/report.html", "/map.html"):
         assert service.as_("viewer").get(f"/api/v1/plans/{plan_id}{path}").status_code == 404
 
 
@@ -260,8 +260,9 @@ def test_rows_give_the_division_again_that_they_were_made_of(service: Any) -> No
     assert len(read.parts.drop_duplicates(key)) == len(given.parts)
 
 
-def test_the_report_is_one_page_kept_apart_from_the_session(shared: Any) -> None:
-    answer = shared.as_("viewer").get(f"/api/v1/plans/{shared.plan_id}/report.html")
+@pytest.mark.parametrize("page", ["report.html", "map.html"])
+def test_the_report_is_one_page_kept_apart_from_the_session(shared: Any, page: str) -> None:
+    answer = shared.as_("viewer").get(f"/api/v1/plans/{shared.plan_id}/{page}")
     if answer.status_code == 503:
         assert answer.json()["code"] == "report.no_leaflet"
         pytest.skip("the pages are not built here")
@@ -273,5 +274,13 @@ def test_the_report_is_one_page_kept_apart_from_the_session(shared: Any) -> None
     assert "方案" in answer.text
 
 
-def test_a_report_shows_a_whole_plan_and_so_asks_leave_for_all_of_it(shared: Any) -> None:
-    assert shared.as_("viewer1").get(f"/api/v1/plans/{shared.plan_id}/report.html").status_code == 403
+def test_the_report_is_there_as_plain_values_too(shared: Any) -> None:
+    told = shared.as_("viewer").get(f"/api/v1/plans/{shared.plan_id}/report").json()
+    assert told["title"] == "方案"
+    assert {"asked", "got", "principles", "proof", "findings", "versions"} <= set(told)
+    assert all(row["text"]["zh"] and row["text"]["en"] for row in told["got"]["out_of_band"])
+
+
+@pytest.mark.parametrize("page", ["report", "report.html", "map.html"])
+def test_a_report_shows_a_whole_plan_and_so_asks_leave_for_all_of_it(shared: Any, page: str) -> None:
+    assert shared.as_("viewer1").get(f"/api/v1/plans/{shared.plan_id}/{page}").status_code == 403
