@@ -560,6 +560,8 @@ def explain_cell(study: Study, members: IntArray, households: float, *, out: int
     out, least_out : int
         How many cells of this problem are out of band in the plan, and at least in every plan
         (`gis.partition.proof`); 0 where nobody counted.
+    is_stacked : bool
+        The cell is one of a stack, whose floors were cut as well as whole floors can be.
 
     Returns
     -------
@@ -567,7 +569,7 @@ def explain_cell(study: Study, members: IntArray, households: float, *, out: int
         ``none_lives``; ``total`` (no number of cells fits, or all is under the minimum); ``one_node`` (holds a
         building or part over the maximum); ``fits_nothing`` (holds one that reaches the band with no choice of
         others), ``fits_nothing_near`` (with none that hang together with it); ``shut_off`` (what buildings over the
-        maximum leave over); ``cut_off`` (ground that touches nothing else); ``proven`` (no plan has fewer out);
+        maximum leave over); ``cut_off`` (ground that touches nothing else); ``whole_floors`` (a single building, cut by whole floors); ``proven`` (no plan has fewer out);
         ``not_proven``.
     """
     limits, terms, problem = study.limits, study.problem.terms, study.problem
@@ -597,6 +599,8 @@ def explain_cell(study: Study, members: IntArray, households: float, *, out: int
             value = round(float(problem.households[node]))
             kept = [way for way in _unstick(study, [node]) if way.code == "relax.cut"]
             return Reason(code, {**params, "largest": value, "building": _name(study, node)}, (*ways, *kept))
+    if is_stacked and (problem.households > 0).sum() == 1:
+        return Reason("whole_floors", {**params, "total": round(problem.total)}, tuple(ways))
     is_fewest = 0 < out <= max(study.least_out, least_out)
     return Reason("proven" if is_fewest else "not_proven", params, tuple(ways))
 

@@ -386,7 +386,8 @@ def _out_of_band(site: Site, parent: Cell, cells: list[Cell], cut: _Cut, depth: 
     out = [cell for cell in cells if not cut.study.limits.holds(cell.households)]
     for cell in out:
         members = np.unique(cut.node_of[np.isin(parent.atoms, cell.atoms)])
-        reason = explain_cell(cut.study, members, cell.households, out=len(out))
+        stacked = cell.floors is not None
+        reason = explain_cell(cut.study, members, cell.households, out=len(out), is_stacked=stacked)
         code, params = reason.code, {**reason.params, **remedy(reason.relaxations)}
         if not reason.is_proven and _is_locked(site, cell, depth, cut.study.limits):
             code = "locked"

@@ -185,7 +185,9 @@ def test_nothing_is_claimed_where_floors_may_be_cut() -> None:
     row = lattice(3, 1, [100, 700, 400])
     study = Study(replace(row, is_tall=np.array([False, True, False])), LIMITS)
     assert [study.is_stuck(0), study.is_pocket(0), bool(study.is_large[1])] == [None, False, False]
-    assert explain_cell(study, np.array([1]), 233.0).code == "not_proven"
+    assert explain_cell(study, np.array([1]), 233.0, is_stacked=True).code == "not_proven"
+    alone = Study(replace(lattice(2, 1, [700, 0]), is_tall=np.array([True, False])), LIMITS)
+    assert explain_cell(alone, np.array([0]), 233.0, is_stacked=True).code == "whole_floors"
 
 
 def test_proof_by_count_is_told_as_such() -> None:
