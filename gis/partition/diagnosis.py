@@ -548,7 +548,15 @@ def _note(code: str, layer: str, key: str, **params: object) -> Finding:
 # --- One cell, after the search --------------------------------------------------------------------------------------
 
 
-def explain_cell(study: Study, members: IntArray, households: float, *, out: int = 0, least_out: int = 0) -> Reason:
+def explain_cell(
+    study: Study,
+    members: IntArray,
+    households: float,
+    *,
+    out: int = 0,
+    least_out: int = 0,
+    is_stacked: bool = False,
+) -> Reason:
     """Say why a cell is out of its band, as precisely as can be proven.
 
     Parameters
@@ -569,8 +577,8 @@ def explain_cell(study: Study, members: IntArray, households: float, *, out: int
         ``none_lives``; ``total`` (no number of cells fits, or all is under the minimum); ``one_node`` (holds a
         building or part over the maximum); ``fits_nothing`` (holds one that reaches the band with no choice of
         others), ``fits_nothing_near`` (with none that hang together with it); ``shut_off`` (what buildings over the
-        maximum leave over); ``cut_off`` (ground that touches nothing else); ``whole_floors`` (a single building, cut by whole floors); ``proven`` (no plan has fewer out);
-        ``not_proven``.
+        maximum leave over); ``cut_off`` (ground that touches nothing else); ``whole_floors`` (a single building, cut
+        by whole floors); ``proven`` (no plan has fewer out); ``not_proven``.
     """
     limits, terms, problem = study.limits, study.problem.terms, study.problem
     params: dict[str, Any] = {
