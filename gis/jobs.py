@@ -14,15 +14,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from procrastinate import App, Blueprint, JobContext, PsycopgConnector, SyncPsycopgConnector
-from sqlalchemy import Engine, Select, select, update
+from sqlalchemy import Engine, Select, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from gis import plan_report, plan_review, plans, rules
+from gis import plan_redraw, plan_report, plan_review, plans, rules
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
-from gis.models import PlanRun
+from gis.models import Plan, PlanRun
 from gis.permissions import SYSTEM, Actor
+from gis.plan_redraw import Wish
 from gis.rule_set import RuleSet
 from gis.town import Town
 
@@ -33,6 +34,7 @@ UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
+ENOUGH = '{"is_enough": true}'  # in the recipe of a draft whose run is to end with the best so far
 
 
 class _Cancelled(Exception):
@@ -130,8 +132,22 @@ def start_draft(
     jobs: App,
     actor: Actor,
     now: datetime,
+    redraw: Wish | None = None,
 ) -> tuple[int, PlanRun]:
-    """A draft is noted and its run queued; the rules are those in force for the area unless others are named."""
+    """A draft is noted and its run queued; the rules are those in force for the area unless others are named.
+
+    Parameters
+    ----------
+    redraw : Wish, optional
+        To be drawn from what is in force, or from a plan that is named; else anew.
+
+    Raises
+    ------
+    NotFound
+        ``plan.unknown`` for a plan to begin with that may not be seen.
+    """
+    if redraw is not None and redraw.based_on is not None:
+        plan_review.seen_scopes(session, redraw.based_on, actor=actor)
     if rule_set_id is None:
         rule_set_id = rules.in_force(session, area_id=area_id, on=now.date()).id
     draft = plans.create_draft(
@@ -140,7 +156,8 @@ def start_draft(
         rule_set_id=rule_set_id,
         community_ids=community_ids,
         title=title,
-        recipe={"seed": seed, "effort": effort},
+        recipe={"seed": seed, "effort": effort} | ({} if redraw is None else {"redraw": redraw.as_recipe()}),
+        based_on_id=None if redraw is None else redraw.based_on,
         actor=actor,
         now=now,
     )
@@ -197,6 +214,26 @@ def cancel(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> Pl
     if run.state == "queued":
         run.state, run.finished_at = "cancelled", now
     audit(session, "plan.cancel_run", subject=f"plan:{plan_id}", actor=actor, now=now)
+    return run
+
+
+def finish(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> PlanRun:
+    """A run is asked to end with the best plan so far, which is stored as if the search had come so far by itself.
+
+    Raises
+    ------
+    WrongState
+        ``plan.run_over``.
+    """
+    run = run_of(session, plan_id)
+    session.refresh(run, with_for_update=True)
+    if run.state not in OPEN_STATES:
+        raise WrongState("plan.run_over", plan_id=plan_id, state=run.state)
+    # Beside the row's version, which the worker's own writing is held against.
+    session.execute(
+        text("UPDATE plan SET recipe = recipe || :enough WHERE id = :id"), {"enough": ENOUGH, "id": plan_id}
+    )
+    audit(session, "plan.finish_run", subject=f"plan:{plan_id}", actor=actor, now=now)
     return run
 
 
@@ -257,6 +294,7 @@ def _divide_and_store(engine: Engine, run_id: int, *, clock: Callable[[], dateti
         run = session.get_one(PlanRun, run_id)
         plan_id, seed, effort = run.plan_id, run.seed, run.effort
         town, rules_of_plan = _input(session, plan_id)
+        redraw, bases = _redraw(session, plan_id, now=clock())
     watch = _Watch(engine, run_id)
     try:
         division = divide(
@@ -267,7 +305,12 @@ def _divide_and_store(engine: Engine, run_id: int, *, clock: Callable[[], dateti
             processes=processes,
             progress=watch.progress,
             cancelled=watch.cancelled,
+            enough=watch.enough,
+            within=watch.within,
+            **redraw,
         )
+        if bases:
+            division.recipe["redraw"]["based_on"] = bases
     except Exception as error:
         if watch.cancelled(at_once=True):
             raise _Cancelled from error
@@ -292,6 +335,18 @@ def _input(session: Session, plan_id: int) -> tuple[Town, RuleSet]:
     return town, rules.value(rules.get(session, plans.get(session, plan_id).rule_set_id))
 
 
+def _redraw(session: Session, plan_id: int, *, now: datetime) -> tuple[dict[str, Any], list[int]]:
+    """The options of a redraw and the plans that it begins with; none where the draft is drawn anew."""
+    from gis.partition.redraw import Locks
+
+    wish = Wish.of_recipe(plans.get(session, plan_id).recipe)
+    if wish is None:
+        return {}, []
+    before, bases = plan_redraw.previous(session, plan_id, based_on=wish.based_on, at=now)
+    locks = Locks(**{kind: tuple(codes) for kind, codes in wish.locks.items()})
+    return {"previous": before, "stability": wish.stability, "locks": locks}, bases
+
+
 def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of an error as JSON holds them."""
     return dict(json.loads(json.dumps(dict(params), default=str)))
@@ -304,7 +359,8 @@ class _Watch:
         self._engine = engine
         self._run_id = run_id
         self._told_at = self._asked_at = float("-inf")
-        self._stop = False
+        self._stop = self._enough = False
+        self._shares: dict[int, float] = {}
 
     def progress(self, done: int, total: int, message: str) -> None:
         if done < total and time.monotonic() - self._told_at < PROGRESS_EVERY_S:
@@ -317,13 +373,36 @@ class _Watch:
                 .values(done=min(done, total), total=total, message=message[:200])
             )
 
+    def within(self, job: int, share: float, _best: float) -> None:
+        """Tell how far the search is while no community is done."""
+        self._shares[job] = share
+        if time.monotonic() - self._told_at < PROGRESS_EVERY_S:
+            return
+        self._told_at = time.monotonic()
+        with unit_of_work(self._engine) as session:
+            run = session.get_one(PlanRun, self._run_id)
+            run.message = f"{sum(self._shares.values()) / max(run.total, len(self._shares)):.0%}"
+
     def cancelled(self, *, at_once: bool = False) -> bool:
-        if not self._stop and (at_once or time.monotonic() - self._asked_at >= PROGRESS_EVERY_S):
-            self._asked_at = time.monotonic()
-            with unit_of_work(self._engine) as session:
-                wish = session.scalar(select(PlanRun.cancel_requested).where(PlanRun.id == self._run_id))
-            self._stop = bool(wish)
+        self._ask(at_once=at_once)
         return self._stop
+
+    def enough(self) -> bool:
+        """Whether to end with the best so far."""
+        self._ask(at_once=False)
+        return self._enough
+
+    def _ask(self, *, at_once: bool) -> None:
+        if self._stop or not (at_once or time.monotonic() - self._asked_at >= PROGRESS_EVERY_S):
+            return
+        self._asked_at = time.monotonic()
+        with unit_of_work(self._engine) as session:
+            wish = session.execute(
+                select(PlanRun.cancel_requested, Plan.recipe)
+                .join(Plan, Plan.id == PlanRun.plan_id)
+                .where(PlanRun.id == self._run_id)
+            ).one()
+        self._stop, self._enough = bool(wish.cancel_requested), bool(wish.recipe.get("is_enough"))
 
 
 def _conninfo(url: str) -> str:

@@ -13,7 +13,7 @@ from api.guard import REPORT_POLICY
 from api.routes.areas import Id, Search
 from api.schemas.lists import Items, Page
 from api.schemas.plans import NewPlan, PlanAndRun, Publication, Run
-from gis import jobs, listing, plan_review, plans
+from gis import jobs, listing, plan_redraw, plan_review, plans
 from gis.exchange.folium_map import leaflet_folder
 from gis.permissions import Action, Actor, scopes
 
@@ -45,12 +45,25 @@ def find(
 
 @router.post("", summary="Have a draft made", status_code=202, response_model=PlanAndRun)
 def create(given: NewPlan, session: SessionDep, actor: Drawer, present: Now, services: ServicesDep) -> Response:
-    """The draft is noted at once; the partitioner's run is queued, see `/run`."""
+    """The draft is noted at once; the partitioner's run is queued, see `/run`.
+
+    With `stability`, `based_on_id` or `locks` it is drawn from what is in force (or that plan) with little change.
+    """
     plan_id, run = jobs.start_draft(
         session, area_id=given.area_id, rule_set_id=given.rule_set_id, community_ids=given.community_ids,
         title=given.title, seed=given.seed, effort=given.effort, jobs=services.jobs, actor=actor, now=present,
+        redraw=_wish(given),
     )  # fmt: skip
     return answer({"plan": _plan(session, plan_id, actor), "run": jobs.describe(run)}, status=202)
+
+
+def _wish(given: NewPlan) -> plan_redraw.Wish | None:
+    asked = {} if given.locks is None else given.locks.model_dump()
+    locks = {kind: codes for kind, codes in asked.items() if codes}
+    if given.stability is None and given.based_on_id is None and not locks:
+        return None
+    stability = 0.5 if given.stability is None else given.stability
+    return plan_redraw.Wish(stability, given.based_on_id, locks)
 
 
 @router.get("/{plan_id}", summary="One plan", response_model=dict[str, Any])
@@ -71,6 +84,19 @@ def cancel(session: SessionDep, actor: Drawer, present: Now, plan_id: PlanId) ->
     """At once if the run still waits, at its next step if it runs."""
     plan_review.require_on(session, plan_id, action=Action.DRAW_PLAN, actor=actor)
     return answer(jobs.describe(jobs.cancel(session, plan_id, actor=actor, now=present)))
+
+
+@router.post("/{plan_id}/run/finish", summary="Have the partitioner finish", response_model=Run)
+def finish(session: SessionDep, actor: Drawer, present: Now, plan_id: PlanId) -> Response:
+    """With the best plan so far, at its next step."""
+    plan_review.require_on(session, plan_id, action=Action.DRAW_PLAN, actor=actor)
+    return answer(jobs.describe(jobs.finish(session, plan_id, actor=actor, now=present)))
+
+
+@router.get("/{plan_id}/moves", summary="What a plan moves", response_model=dict[str, Any])
+def moves(session: SessionDep, actor: Viewer, present: Now, plan_id: PlanId) -> Response:
+    """Buildings and households by their old and new cells, cells old and new in shares, and who answers for them."""
+    return answer(plan_redraw.moves_of(session, plan_id, actor=actor, at=present))
 
 
 @router.get("/{plan_id}/cells", summary="Cells of a plan, by code", response_model=Page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +11,17 @@ from api.deps import AwareTime
 from api.schemas.lists import Input
 
 Id = Field(ge=1, le=2**62)
+
+
+Codes = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=20_000)]
+
+
+class Locks(Input):
+    """What a redraw leaves alone, by codes of the plan that it begins with."""
+
+    buildings: Codes = Field([], description="Stay in their grid")
+    grids: Codes = Field([], description="Keep ground, parts and what they are cut into")
+    micro_grids: Codes = Field([], description="Keep ground and parts")
 
 
 class NewPlan(Input):
@@ -21,7 +32,12 @@ class NewPlan(Input):
     community_ids: list[int] | None = Field(None, max_length=5000, description="Without it all below the area")
     title: str = Field(min_length=1, max_length=200)
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    effort: Literal["draft", "full"] = "draft"
+    effort: Literal["draft", "full", "deep"] = "draft"
+    stability: float | None = Field(
+        None, ge=0, le=1, description="Redraw from what is in force: 0 as if there was nothing, 1 only what is broken"
+    )
+    based_on_id: int | None = Field(None, ge=1, le=2**62, description="Redraw from this plan instead")
+    locks: Locks | None = None
 
 
 class Publication(Input):

@@ -18,6 +18,7 @@ from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import Geometries
 from gis.partition.diagnosis_of_town import neighbours_of
+from gis.partition.moves import moves
 from gis.partition.redraw import Locks, pasts_of, stated
 from gis.partition.run import Answer, divide_community
 from gis.partition.search import effort_named
@@ -73,7 +74,10 @@ def divide_town(
         answers[number] = answer
         if progress is not None:
             progress(len(answers), len(jobs), jobs[number].code)
-    return put_together([answers[i] for i in range(len(jobs))], rules, recipe)
+    division = put_together([answers[i] for i in range(len(jobs))], rules, recipe)
+    if previous is not None:
+        recipe["redraw"]["moved"] = [dict(tier) for tier in moves(previous, division, town).tiers]
+    return division
 
 
 def jobs_of(
