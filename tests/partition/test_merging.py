@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from gis.cleaning import clean
@@ -202,22 +204,44 @@ def test_handover_names_who_was_responsible_for_most_of_each_new_grid() -> None:
     assert (mine["new_hundredths"] > 0).all()
 
 
-def test_the_leading_network_keeps_its_cells_where_they_are_in_band() -> None:
-    cells = {"W": shapely.box(0, 0, 130, 320), "E": shapely.box(130, 0, 300, 320), "2": ground(5, 8, x=300)}
-    lead = network("综治", cells)
-    made = merge(place(), load_preset("bishan"), [lead, order()], lead="综治")
-    west = made.shares[made.shares["old"] == "W"]
-    assert west["old_ratio"].max() > 0.9
+@pytest.mark.parametrize("half", [shapely.box(0, 0, 120, 240), shapely.box(0, 0, 240, 120)])
+def test_the_leading_network_keeps_its_cells_where_they_are_in_band(half: shapely.Polygon) -> None:
+    square = clean(town({"001": ground(4, 6)}, estate(4, 6, 33)))[0]
+    lead = network("综治", {"A": half, "B": shapely.difference(ground(4, 6), half)})
+    across = network("城管", {"all": ground(4, 6)})
+    made = merge(square, load_preset("bishan"), [across, lead], lead="综治")
+    shares = made.shares[(made.shares["network"] == "综治") & (made.shares["households"] > 0)]
+    assert shares["old_hundredths"].tolist() == [10_000, 10_000]
     assert made.division.recipe["lead"] == "综治"
-    assert statistics(made.division, place())["pieces_not_contiguous"] == 0
+    assert statistics(made.division, square)["pieces_not_contiguous"] == 0
     with pytest.raises(InvalidInput, match=r"merge\.unknown_lead"):
-        merge(place(), load_preset("bishan"), [lead], lead="城管")
+        merge(square, load_preset("bishan"), [lead], lead="食药监")
 
 
 def test_the_same_seed_gives_the_same_merging() -> None:
     again = merge(place(), load_preset("bishan"), [security(), order(), food()], seed=2)
     pd.testing.assert_frame_equal(again.shares, merged().shares)
     assert again.division.parts.equals(merged().division.parts)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.lists(st.tuples(*[st.integers(-10, 60)] * 2, *[st.integers(1, 50)] * 2), min_size=1, max_size=5),
+                min_size=1, max_size=3))  # fmt: skip
+def test_whatever_the_networks_are_shares_add_up(drawn: list[list[tuple[int, int, int, int]]]) -> None:
+    networks = [
+        network(f"n{i}", {f"c{j}": shapely.box(10 * x, 6 * y, 10 * (x + w), 6 * (y + h))
+                          for j, (x, y, w, h) in enumerate(cells)})
+        for i, cells in enumerate(drawn)
+    ]  # fmt: skip
+    made = merge(one_estate(), load_preset("bishan"), networks)
+    assert_adds_up(made.shares)
+    measured = statistics(made.division, one_estate())
+    assert (measured["gap_m2"], measured["pieces_not_contiguous"]) == (0, 0)
+
+
+@cache
+def one_estate() -> Town:
+    return clean(town({"001": ground(5, 4)}, estate(5, 4, 45)))[0]
 
 
 # --- Dirty input -----------------------------------------------------------------------------------------------------
