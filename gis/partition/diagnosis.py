@@ -27,6 +27,7 @@ from gis.partition.problem import Problem
 BoolArray = NDArray[np.bool_]
 
 MOST_STEPS = 4_000  # of the enumeration of what hangs together with one node; beyond, nothing is claimed
+APART_M = 500.0  # between the middles of two communities, where nobody says how far it is
 MOST_SUM = 100_000  # households; sums beyond are not looked at one by one
 
 RELAXATIONS: Mapping[str, str] = {
@@ -35,7 +36,7 @@ RELAXATIONS: Mapping[str, str] = {
     "relax.cut": "group_piece × cuts; and outside, where the rules would not cut it",
     "relax.allow": "Σ (outside + outside_per_household × households outside the band)",
     "relax.merge": "outside + group_piece + reach × metres between the two",
-    "relax.merge_any": "outside + group_piece",
+    "relax.merge_any": "outside + group_piece + reach × 500 m",
     "relax.widen": "2 outside + outside_per_household × households that the band widens by",
 }
 """What each relaxation costs, in the plan's own cost (`gis.partition.objectives.TERMS`).
@@ -168,8 +169,9 @@ def merge(total: float, limits: Limits, terms: Terms, known: Known) -> Iterator[
     """Divide a community together with one beside it."""
     base = terms.outside + terms.group_piece
     if known.neighbours is None:
-        wanted = max(round(limits.least - total), 1)
-        yield Relaxation("relax.merge_any", {"households": wanted}, base)
+        wanted = next((n for n in range(1, int(limits.most) + 1) if counts_that_fit(total + n, limits)), None)
+        if wanted is not None:
+            yield Relaxation("relax.merge_any", {"households": wanted}, base + terms.reach * APART_M)
         return
     fitting = [
         (base + terms.reach * metres, code, households)

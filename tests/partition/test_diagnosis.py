@@ -99,6 +99,7 @@ def test_a_community_under_the_minimum_is_merged_with_a_neighbour_that_fits() ->
 def test_a_total_that_fits_no_number_of_cells() -> None:
     finding = named(lattice(5, 4, [28] * 20), Known(neighbours={}))["no_count_fits"]
     assert (finding.params["fewer_each"], finding.params["more_each"]) == (560, 280)
+    assert way(named(lattice(5, 4, [28] * 20))["no_count_fits"])[0] == "allow"  # whether neighbours are known or not
     # Eight of 28 are 224, twelve 336; nine are 252 and eleven 308.
     assert way(finding) == ("allow", {"count": 1, "households": "252"})
     assert {"relax.allow", "relax.widen"} <= {each["code"] for each in finding.params["relaxations"]}
