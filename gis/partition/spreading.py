@@ -215,11 +215,12 @@ def _over_processes(
                 for number, answer in _collected(waiting, board, watch):
                     left.remove(number)
                     yield number, answer
+                return
             except BrokenProcessPool:
                 continue  # whoever was killed took the pool along; the jobs that are left get another
-            finally:
+            except BaseException:  # also Ctrl-C, and a caller that wants no more answers
                 pool.shutdown(wait=False, cancel_futures=True)
-        return
+                raise
     raise Unavailable("spreading.worker_died", jobs=len(left), tries=TRIES)
 
 
