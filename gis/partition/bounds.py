@@ -16,8 +16,9 @@ from gis.partition.kernel import Terms
 from gis.partition.problem import Problem
 
 MOST_WORK = 400_000_000  # additions in the exact bound by numbers of cells
-MOST_PRICING = 60_000_000  # steps of one round of pricing balls
+MOST_PRICING = 5_000_000_000  # steps of all rounds of pricing balls
 MOST_ROUNDS = 60
+LEAST_ROUNDS = 15  # fewer do not show anything
 WIDTH = 0.1  # of the mean price: how far prices go in one round
 NEAR_ENOUGH = 0.01  # of the linear program's value
 
@@ -58,8 +59,14 @@ class Floor:
         return max(int(np.ceil((cost - self.bound) / self.piece - 1e-9)) - 1, 0)
 
 
-def floor_of(problem: Problem, cost: float) -> Floor:
-    """Bounds for the plans of a problem that cost less than a known one."""
+def floor_of(problem: Problem, cost: float, *, part: float = 1.0) -> Floor:
+    """Bounds for the plans of a problem that cost less than a known one.
+
+    Parameters
+    ----------
+    part : float
+        How much of the most work to do; the bound is valid with any.
+    """
     terms = problem.terms
     is_whole = bool((problem.households == np.rint(problem.households)).all())
     step = 0.0 if is_whole else 1.0
@@ -75,11 +82,12 @@ def floor_of(problem: Problem, cost: float) -> Floor:
         attainable = _attainable(problem.households, int(problem.total) + 1)
         cell[~np.append(attainable, [False, False])[: most + 1]] = np.inf
         out_of_band = 0 if problem.is_tall.any() else _least_out(attainable, terms)
-    by_count = pairs + _by_count(cell, problem.total, len(problem.households), cost - pairs, step)
+    work = part * MOST_WORK
+    by_count = pairs + _by_count(cell, problem.total, len(problem.households), cost - pairs, step, work)
     bound = float(by_count.min())
     if is_whole and bound < cost:
         possible = np.flatnonzero(by_count < cost)
-        bound = max(bound, pairs + _by_balls(problem, size[: most + 1], int(possible[-1]), cost - pairs))
+        bound = max(bound, pairs + _by_balls(problem, size[: most + 1], int(possible[-1]), cost - pairs, part))
     return Floor(size, step, pairs, terms.group_piece, np.maximum(by_count, bound), bound, out_of_band)
 
 
@@ -126,7 +134,7 @@ def _radius(problem: Problem, most: int) -> FloatArray:
     return radius
 
 
-def _by_count(cell: FloatArray, total: float, nodes: int, cost: float, step: float) -> FloatArray:
+def _by_count(cell: FloatArray, total: float, nodes: int, cost: float, step: float, work: float) -> FloatArray:
     """Least cost of cells by how many there are: exact over households, or by the convex hull where that is long.
 
     Ends where more cells cost more than the known plan: by the hull, the bound is convex in their number.
@@ -144,7 +152,7 @@ def _by_count(cell: FloatArray, total: float, nodes: int, cost: float, step: flo
         least.append(bound)
     found = np.array(least)
     households = int(total)
-    if total == households and households * len(finite) * len(found) <= MOST_WORK:
+    if total == households and households * len(finite) * len(found) <= work:
         reach = np.full(households + 1, np.inf)
         reach[0] = 0.0
         for count in range(1, len(found)):
@@ -191,16 +199,17 @@ def _least_out(attainable: NDArray[np.bool_], terms: Terms) -> int:
 # --- Balls: cells as a base, a radius, and any households within it --------------------------------------------------
 
 
-def _by_balls(problem: Problem, size: FloatArray, most: int, aim: float) -> float:
+def _by_balls(problem: Problem, size: FloatArray, most: int, aim: float, part: float) -> float:
     """A bound from households and walks: linear programming over cells that need not hang together.
 
-    Stops when the bound reaches the aim, no longer rises, or after `MOST_ROUNDS`. Any prices prove a bound: their sum,
-    plus as many times as there may be cells what the cheapest cell is below its prices.
+    Stops when the bound reaches the aim, is near the program's value, or after so many rounds. Any prices prove a
+    bound: their sum, plus as many times as there may be cells what the cheapest cell is below its prices.
     """
     lived = np.flatnonzero(problem.households > 0)
     distance = problem.graph.distance
     n = len(lived)
-    if not len(distance) or n < 2 or n * n * len(size) > MOST_PRICING:
+    rounds = min(int(part * MOST_PRICING / (n * n * len(size) + 1)), MOST_ROUNDS)
+    if not len(distance) or n < 2 or rounds < LEAST_ROUNDS:
         return 0.0
     between = distance[np.ix_(lived, lived)]
     order = np.argsort(between, axis=1, kind="stable").astype(np.int64)
@@ -213,7 +222,7 @@ def _by_balls(problem: Problem, size: FloatArray, most: int, aim: float) -> floa
     # Prices by household alone, as high as they may be, are the middle to begin with.
     price = price * max(1 + most * min(float(value.min()), 0.0) / aim, 0.0)
     bound, middle, width = 0.0, price, WIDTH * aim / n
-    for _ in range(MOST_ROUNDS):
+    for _ in range(rounds):
         best_in_balls(order, far, households, price, size, chosen, value, cost)
         proven = float(price.sum()) + most * min(float(value.min()), 0.0)
         if proven > bound:

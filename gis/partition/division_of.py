@@ -19,6 +19,7 @@ from gis.findings import Finding, Severity
 from gis.geometry import Geometries
 from gis.partition.diagnosis_of_town import neighbours_of
 from gis.partition.moves import moves
+from gis.partition.proof import SETS_OF_EFFORT
 from gis.partition.redraw import Locks, pasts_of, stated
 from gis.partition.run import Answer, divide_community
 from gis.partition.search import effort_named
@@ -112,6 +113,7 @@ def jobs_of(
                 seed=seed,
                 effort=search,
                 neighbours=beside[code],
+                prove=SETS_OF_EFFORT[effort],
             )
         )
     return jobs
@@ -178,6 +180,9 @@ def put_together(answers: Sequence[Answer], rules: RuleSet, recipe: dict[str, An
     parts = pd.concat([answer.parts for answer in answers], ignore_index=True)
     findings: list[Finding] = [finding for answer in answers for finding in answer.findings]
     recipe["cost"] = _costs(answers, rules)
+    proofs = {str(answer.cells[0]["community"].iloc[0]): dict(answer.proof) for answer in answers if answer.proof}
+    if proofs:
+        recipe["proofs"] = proofs
     if any(answer.is_cut_short for answer in answers):
         recipe["is_cut_short"] = True
         findings.append(Finding("partition.cut_short", Severity.NOTE, "communities"))

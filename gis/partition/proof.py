@@ -13,7 +13,7 @@ stabilised column generation (du Merle, Villeneuve, Desrosiers, Hansen 1999, doi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from gis.partition.problem import Problem
 from gis.partition.search import Solution
 
 MOST_SETS = 150_000_000  # states that the enumeration looks at, over all its runs
+SETS_OF_EFFORT: Mapping[str, int] = {"draft": 0, "full": 1_000_000, "deep": 30_000_000}
 MOST_COLUMNS = 20_000  # cells that the integer program is given
 FEW_COLUMNS = 2_000  # with more than these, look at fewer numbers of cells at once; with a quarter, sharpen no more
 MOST_SHARPENED = 30  # rounds
@@ -79,6 +80,14 @@ class Proof:
     note: str
     label: IntArray | None = None
     out_of_band_bound: int = 0
+
+    def stated(self) -> dict[str, Any]:
+        """What a recipe keeps of it."""
+        return {
+            "kind": self.kind, "cost": round(self.cost, 2), "bound": round(self.bound, 2),
+            "gap_ratio": round(self.gap_ratio, 4), "sets": self.sets, "note": self.note,
+            "out_of_band_bound": self.out_of_band_bound,
+        }  # fmt: skip
 
 
 class _Stopped(Exception):
@@ -146,7 +155,9 @@ def certify(
     best = _Best(solution.label, plan_cost(problem, solution.label))
     given = best.cost
     held = problem.held is not None and bool(problem.held.any())
-    floor = bounds.floor_of(problem, best.cost)
+    if min(problem.terms.stability, problem.terms.similarity, problem.terms.span) < 0:  # a reward: nothing is shown
+        return Proof("unproven", best.cost, 0.0, 1.0, 0, 0.0, "partition.proof.reward")
+    floor = bounds.floor_of(problem, best.cost, part=min(most_sets / SETS_OF_EFFORT["deep"], 1.0))
     budget = _Budget(most_sets, began + seconds, cancelled)
     bound = min(floor.bound, best.cost)
     note = "locked" if held else "too_large"

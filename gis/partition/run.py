@@ -25,8 +25,9 @@ from gis.partition.costs import breakdown
 from gis.partition.diagnosis import Known, Study, counts_that_fit, diagnose, explain_cell, remedy, tower
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
+from gis.partition.proof import Proof, certify
 from gis.partition.redraw import FIXED, FREE, Past, lock_findings, majority, recoded, start_labels
-from gis.partition.search import Effort, solve
+from gis.partition.search import Effort, Solution, solve
 from gis.partition.site import Cell, Job, Site, graph_of, nodes_of, problem_of, settle, tall_atoms, weight_of
 from gis.partition.spreading import Signals
 from gis.partition.units import floor_bands, shares
@@ -35,6 +36,7 @@ from gis.town import WGS84
 
 __all__ = ["Answer", "Job", "divide_community", "graph_of"]
 
+MOST_PROVING = 900.0  # seconds for one community; the limit by sets comes first, and gives the same answer each time
 AT_ONCE = Effort(1, 0, 0, 1.0, 1.0)  # the quick start alone, when there is to be no more searching
 
 
@@ -48,6 +50,8 @@ class Answer:
         For each grid tier the cost by terms, as the search saw it.
     is_cut_short : bool
         Whether the search was told that it was enough.
+    proof : mapping, optional
+        What was proven of the grids (`gis.partition.proof.Proof.stated`).
     """
 
     cells: tuple[pd.DataFrame, ...]
@@ -56,6 +60,7 @@ class Answer:
     findings: tuple[Finding, ...]
     costs: tuple[Mapping[str, float], ...] = ()
     is_cut_short: bool = False
+    proof: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Cut:
     costs: Mapping[str, float] = field(default_factory=dict)
     study: Study | None = None
     node_of: IntArray | None = None
+    proof: Proof | None = None
 
 
 class _Unwatched:
@@ -94,6 +100,7 @@ def divided(site: Site, signals: Signals) -> Answer:
     above = [Cell(job.code, None, np.arange(site.atoms), int(site.households.sum()))]
     tiers: list[list[Cell]] = []
     costs: list[dict[str, float]] = []
+    proof: Proof | None = None
     for depth, tier in enumerate(rules.grid_tiers):
         here: list[Cell] = []
         spent: dict[str, float] = {}
@@ -106,13 +113,15 @@ def divided(site: Site, signals: Signals) -> Answer:
             for term, cost in cut.costs.items():
                 spent[term] = spent.get(term, 0.0) + cost
             here += cells
+            proof = cut.proof or proof
         tiers.append(here)
         costs.append(spent)
         above = here
     frames = tuple(frame_of(site, cells) for cells in tiers)
     geometry = tuple(polygons_of(site, cells) for cells in tiers)
     cut_short = signals.enough()
-    return Answer(frames, geometry, parts_table(site, tiers[-1]), tuple(findings), tuple(costs), cut_short)
+    proven = None if proof is None else proof.stated()
+    return Answer(frames, geometry, parts_table(site, tiers[-1]), tuple(findings), tuple(costs), cut_short, proven)
 
 
 @dataclass(frozen=True)
@@ -168,13 +177,18 @@ def _cut(site: Site, parent: Cell, depth: int, rules: RuleSet, told: _Progress) 
     label = None if start is None else _as_it_was(site, parent, problem, start, depth)
     if label is None:
         label = _searched(site, parent, problem, start, tier, told)
+    proof = None
+    if depth == 0 and tier.kind == "grid" and site.job.prove > 0 and not told.signals.enough():
+        proof = certify(problem, Solution(label, 0.0), seconds=MOST_PROVING, most_sets=site.job.prove,
+                        cancelled=told.signals.enough)  # fmt: skip
+        label = label if proof.label is None else proof.label
     costs = {term: float(cost.sum()) for term, cost in breakdown(problem, label).items()}
     ruled = terms_for(tier, rules.weights, limits)
     costs["outside"] *= ruled.outside / max(problem.terms.outside, 1e-9)  # a redraw prices it higher
     groups = [Group(parent.atoms[label[node_of] == number]) for number in range(int(label.max()) + 1)]
     if tier.kind == "micro_grid":
         groups = [_stacked(site, group, depth, limits) for group in groups]
-    return _Cut(groups, noticed, costs, study, node_of)
+    return _Cut(groups, noticed, costs, study, node_of, proof)
 
 
 def _known(site: Site, parent: Cell, node_of: IntArray, tier: Tier) -> Known:

@@ -46,6 +46,8 @@ class Job:
         The plan in force, where this is a redraw.
     neighbours : mapping of str to (float, float) or None
         Households of the communities beside this one, and the metres between their middles.
+    prove : int
+        How many sets of nodes a proof of the grids may look at; 0 for no proof.
     """
 
     code: str
@@ -61,6 +63,7 @@ class Job:
     effort: Effort
     past: Past | None = None
     neighbours: Mapping[str, tuple[float, float]] | None = None
+    prove: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from gis.partition.instance import read
 from gis.partition.problem import Problem
 from gis.partition.proof import certify, plan_cost
 from gis.partition.search import Effort, Solution, solve
+from tests.partition.test_divide import STREETS, divided
 from tests.partition.test_search import lattice, partitions, pieces
+from tests.partition.towns import estate, ground, town
 
 BUBENEC = Path(__file__).parents[3] / "shared" / "referee" / "instances" / "bubenec.json.gz"
 QUICK = Effort(6, 3000, 100, 300.0, 3.0)
@@ -181,3 +183,18 @@ def test_a_part_of_a_real_community_is_proven(start: int, count: int) -> None:
     found = certify(problem, solution)
     assert found.kind == "optimal"
     assert found.cost <= plan_cost(problem, solution.label) + 1e-6
+
+
+def test_a_division_tells_what_was_proven_of_each_community() -> None:
+    place = town(
+        {"001": ground(4, 6), "002": ground(4, 5, x=4 * 60.0)}, estate(4, 6, 50) + estate(4, 5, 31, x=4 * 60.0), STREETS
+    )
+    drafted, _ = divided(place, effort="draft")
+    assert "proofs" not in drafted.recipe
+    division, _ = divided(place, effort="full")
+    assert set(division.recipe["proofs"]) == {"001", "002"}
+    for code, proof in division.recipe["proofs"].items():
+        assert proof["kind"] in ("optimal", "bounded"), code
+        assert 0 < proof["bound"] <= proof["cost"]
+    cost = sum(division.recipe["cost"]["网格"].values())
+    assert cost == pytest.approx(sum(proof["cost"] for proof in division.recipe["proofs"].values()), abs=1.0)
