@@ -136,11 +136,12 @@ def command(
         instance = problems_of(load(path))
         for effort in efforts:
             row, found = _ours(program, instance, seed, effort, Places(processes, cluster))
+            rows.append(row)
+            if prove:
+                row, found = _proven(program, instance, row, found, prove_seconds)
+                rows.append(row)
             if labels is not None:
                 _named(labels, instance.tables.name, effort, several=several).write_text(json.dumps(found.tolist()))
-            if prove:
-                row.proofs.extend(_proofs(program, instance, found, prove_seconds))
-            rows.append(row)
         rows += _others(program, path, instance, chosen or (PEERS if peers else ()), seed, limit_s)
     if as_json:
         print_json({"seconds_compiling_or_loading": round(compiled_s, 3), "processes": processes,
@@ -182,19 +183,26 @@ def _people(instance: Instance) -> int:
     return int(instance.tables.nodes["households"].sum())
 
 
-def _proofs(program: Program, instance: Instance, labels: IntArray, seconds: float) -> Iterator[dict[str, Any]]:
+def _proven(program: Program, instance: Instance, row: Row, labels: IntArray, limit_s: float) -> tuple[Row, IntArray]:
+    """The same plan with its proofs, and better where a proof found better; time and memory are those of both."""
     from gis.partition.proof import certify, plan_cost  # slow to load
 
+    better, proofs = labels.copy(), []
     parts = list(zip(instance.problems, instance.members, strict=True))
-    for number, (problem, member) in enumerate(program.progress(parts, label="proof", total=len(parts))):
-        label = np.unique(labels[member], return_inverse=True)[1].astype(np.int64)
-        proof = certify(problem, Solution(label, plan_cost(problem, label)), seconds=seconds)
-        yield {
-            "community": number, "nodes": len(member), "households": int(problem.total), "kind": proof.kind,
-            "cost": proof.cost, "bound": proof.bound, "gap_ratio": proof.gap_ratio, "sets": proof.sets,
-            "seconds": proof.seconds, "improved": proof.label is not None,
-            "out_of_band_bound": proof.out_of_band_bound,
-        }  # fmt: skip
+    with Spent() as spent:
+        for number, (problem, member) in enumerate(program.progress(parts, label="proof", total=len(parts))):
+            label = np.unique(labels[member], return_inverse=True)[1].astype(np.int64)
+            proof = certify(problem, Solution(label, plan_cost(problem, label)), seconds=limit_s)
+            if proof.label is not None:
+                better[member] = proof.label
+            told = {name: getattr(proof, name) for name in
+                    ("kind", "note", "cost", "bound", "gap_ratio", "sets", "seconds", "out_of_band_bound")}  # fmt: skip
+            proofs.append({"community": number, "nodes": len(member), "households": int(problem.total)} | told)
+    proven = _row(
+        instance, f"{row.method}, proof", row.seed, better, seconds=row.seconds + spent.seconds,
+        cpu_seconds=row.cpu_seconds + spent.cpu_seconds, peak_mb=max(row.peak_mb or 0.0, spent.peak_mb), proofs=proofs,
+    )  # fmt: skip
+    return proven, better
 
 
 # --- The others ------------------------------------------------------------------------------------------------------

@@ -223,7 +223,7 @@ def year_later(tables: Tables, *, seed: int) -> tuple[Tables, NDArray[np.bool_]]
     gone = rng.choice(usual, min(int(rng.integers(*DEMOLISHED, endpoint=True)), len(usual)), replace=False)
     households[np.isin(compound, gone)] = 0
     is_new = np.zeros(len(households), dtype=bool)
-    for number, site in enumerate(_sites(tables, households, rng)):
+    for number, site in enumerate(_sites(tables, rng)):
         even = np.full(len(site), NEW_HOUSEHOLDS / len(site))
         households[site] = np.rint(even * rng.uniform(0.8, 1.2, len(site)))
         compound[site] = compound.max() + 1
@@ -234,7 +234,7 @@ def year_later(tables: Tables, *, seed: int) -> tuple[Tables, NDArray[np.bool_]]
     return Tables(f"{tables.name}-later", tables.low, tables.high, nodes, tables.edges), is_new
 
 
-def _sites(tables: Tables, households: NDArray[np.int64], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def _sites(tables: Tables, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Places for new compounds: a few neighbouring nodes of one community where few live."""
     near: dict[int, list[int]] = defaultdict(list)
     home = tables.nodes["community"]
@@ -242,7 +242,7 @@ def _sites(tables: Tables, households: NDArray[np.int64], rng: np.random.Generat
         if home[a] == home[b]:
             near[a].append(b)
             near[b].append(a)
-    free = households <= FEW_HOUSEHOLDS
+    free = tables.nodes["households"] <= FEW_HOUSEHOLDS
     for first in rng.permutation(np.flatnonzero(free)).tolist():
         site = [first]
         for node in site:
