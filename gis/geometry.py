@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from gis import crs
@@ -120,13 +122,18 @@ class Weave:
         On the lattice.
     landings : float array, shape (n, 2), or None
         Where lines may meet the outline; `landings_on` its sides if None.
+    margin : float
+        How near to the outline lines come, in steps. No line crosses a neck of ground narrower than twice that.
     """
 
-    def __init__(self, outline: shapely.Geometry, landings: FloatArray | None = None) -> None:
+    def __init__(
+        self, outline: shapely.Geometry, landings: FloatArray | None = None, *, margin: float = _MARGIN
+    ) -> None:
         self._outline = outline
         self._ring = shapely.boundary(outline)
         self._sides = sides_of(np.array([outline], dtype=object))
-        self._inner = shapely.buffer(outline, -_MARGIN, quad_segs=2)
+        self._margin = margin
+        self._inner = shapely.buffer(outline, -margin, quad_segs=2)
         self._core = shapely.buffer(outline, -_APPROACH_REACH, quad_segs=2)
         self._landings = landings_on(*self._sides) if landings is None else landings
         for area in (self._outline, self._ring, self._inner, self._core):
@@ -146,15 +153,22 @@ class Weave:
 
     def _approaches(self, inner: Geometries) -> tuple[Geometries, FloatArray]:
         """Short straight lines from where the inner lines were cut off to the outline, and where they meet it."""
-        none = np.empty(0, dtype=object), np.empty((0, 2))
         if not len(inner):
-            return none
-        ends = np.unique(np.vstack([shapely.get_coordinates(shapely.get_point(inner, i)) for i in (0, -1)]), axis=0)
-        ends = ends[shapely.dwithin(self._ring, shapely.points(ends), _MARGIN + 1.5 * _COARSE)]
-        if not len(ends):
-            return none
-        landing = self._landings[cKDTree(self._landings).query(ends)[1]]
-        lines = np.asarray(shapely.linestrings(np.stack([ends, landing], axis=1)), dtype=object)
+            return np.empty(0, dtype=object), np.empty((0, 2))
+        tips = [shapely.get_coordinates(shapely.get_point(inner, i)) for i in (0, -1)]
+        ends, number = np.unique(np.vstack(tips), axis=0, return_inverse=True)
+        near = shapely.dwithin(self._ring, shapely.points(ends), self._margin + 1.5 * _COARSE)
+        away, which = cKDTree(self._landings).query(ends)
+        # Ends of one line that would land at the same point need one way there: two would enclose nothing but a sliver.
+        a, b = number[: len(inner)], number[len(inner) :]
+        tied = near[a] & near[b] & (which[a] == which[b])
+        ties = coo_array((np.ones(tied.sum()), (a[tied], b[tied])), shape=(len(ends), len(ends)))
+        group = connected_components(ties, directed=False)[1]
+        order = np.lexsort((away, group))
+        kept = order[np.append(True, np.diff(group[order]) != 0)]
+        kept = np.sort(kept[near[kept]])
+        landing = self._landings[which[kept]]
+        lines = np.asarray(shapely.linestrings(np.stack([ends[kept], landing], axis=1)), dtype=object)
         return lines, np.unique(landing, axis=0)
 
     def _ring_through(self, landings: FloatArray) -> Geometries:

@@ -58,6 +58,11 @@ APPROACH_M = 3.0  # the last metres of a line to the outline do not lie on it ex
 BRIDGE_REACH_M = 60.0  # a river is crossed only so near to a bridge (source: the reference instances)
 SLIVER_WIDTH_M = 8.0
 SLIVER_AREA_M2 = 500.0
+NARROW = 48.0  # lattice steps: half a metre
+GAP_M = 0.05
+LEAST_HOUSE_M2 = 20.0
+HOUSED_WORTH = 1e6  # ground that a building stands on comes before any other of its ground
+LEAST_HOUSED_M2 = 0.5
 NECK_M = 0.5  # a shorter shared border does not hold a cell together
 
 
@@ -154,7 +159,13 @@ def survey(plot: Plot, zone: int) -> Ground:
     for number, (area, landings) in enumerate(zip(regions.outline, regions.landings, strict=True)):
         here, shape_m = stand.there(number)
         houses = _Houses(here, shape_m, footprints_m[here], plot.units[here])
-        tiles.append(_tile(Weave(area, landings), houses, barriers, is_wall, edges, lattice))
+        tile = _tile(Weave(area, landings), houses, barriers, is_wall, edges, lattice)
+        if _left_out(tile, houses):
+            # A neck of ground so narrow that no line crosses it: nearer to the outline, if that leaves no wedges.
+            close = _tile(Weave(area, landings, margin=NARROW), houses, barriers, is_wall, edges, lattice)
+            fits = shapely.coverage_is_valid(lattice.to_metric(close.faces), gap_width=GAP_M)
+            tile = close if fits and _left_out(close, houses) < _left_out(tile, houses) else tile
+        tiles.append(tile)
     faces = np.concatenate([tile.faces for tile in tiles])
     region = np.repeat(np.arange(len(tiles)), [len(tile.faces) for tile in tiles])
     if len(tiles) > 1:
@@ -163,7 +174,7 @@ def survey(plot: Plot, zone: int) -> Ground:
         faces, np.concatenate([tile.building for tile in tiles]), np.concatenate([tile.unit for tile in tiles])
     )
     lines = _Lines(lattice.to_metric(barriers), kind, is_wall)
-    return _ground(tile, regions.parcel[region], lattice, lines)
+    return _ground(tile, regions.parcel[region], lattice, lines, footprints_m)
 
 
 @dataclass(frozen=True)
@@ -201,6 +212,12 @@ class _Tile:
     faces: Geometries
     building: IntArray
     unit: IntArray
+
+
+def _left_out(tile: _Tile, houses: _Houses) -> int:
+    """How many buildings got no ground."""
+    missing = ~np.isin(houses.number, tile.building)
+    return int((missing & (shapely.area(houses.whole_m) > LEAST_HOUSE_M2)).sum())
 
 
 def _tile(
@@ -459,20 +476,20 @@ def _unit_of(footprints_m: Geometries, units: IntArray, places: Geometries, buil
     return unit
 
 
-def _ground(tile: _Tile, parcel: IntArray, lattice: Lattice, lines: _Lines) -> Ground:
+def _ground(tile: _Tile, parcel: IntArray, lattice: Lattice, lines: _Lines, footprints_m: Geometries) -> Ground:
     faces, building, unit = tile.faces, tile.building, tile.unit
     segments = segments_of(faces)
     start_m, end_m = lattice.points_to_metric(segments.start), lattice.points_to_metric(segments.end)
     length = np.hypot(*(end_m - start_m).T)
     reach = np.where(_approaches(segments, parcel), APPROACH_M, ON_LINE_M)
-    strength, crossable = _what_lies_there((start_m + end_m) / 2, reach, lines)
+    strength, crossable = _what_lies_there(start_m, end_m, reach, lines)
     cost = length * CUT_WEIGHT[strength]
     faces_m = lattice.to_metric(faces)
-    label = _labels(faces_m, tile, parcel, segments, length, cost)
+    label, is_core = _labels(faces_m, tile, parcel, segments, length, cost, footprints_m)
     whose = np.full((label.max() + 1, 2), -1, dtype=np.int64)
     whose[label, 0], whose[label, 1] = building, unit
     # A face that was given away must not rename the atom that it joined.
-    main = _largest_face(label, shapely.area(faces_m), building, unit)
+    main = _largest_face(label, np.where(is_core, shapely.area(faces_m), 0.0), building, unit)
     whose[:, 0], whose[:, 1] = building[main], np.where(building[main] >= 0, unit[main], -1)
     side = np.where(segments.face >= 0, label[segments.face], -1)
     atoms = len(whose)
@@ -504,27 +521,37 @@ def _approaches(segments: Segments, parcel: IntArray) -> BoolArray:
     return np.asarray(touches_outline(segments) | (touches(segments, between) & ~between))
 
 
-def _what_lies_there(middle_m: FloatArray, reach_m: FloatArray, lines: _Lines) -> tuple[IntArray, BoolArray]:
-    """The strongest barrier on each border piece, and whether one can cross there."""
-    strength = np.zeros(len(middle_m), dtype=np.int64)
+def _what_lies_there(
+    start_m: FloatArray, end_m: FloatArray, reach_m: FloatArray, lines: _Lines
+) -> tuple[IntArray, BoolArray]:
+    """The strongest barrier on each border piece, and whether one can cross somewhere on it."""
+    strength = np.zeros(len(start_m), dtype=np.int64)
+    crossable = np.ones(len(start_m), dtype=bool)
     if not len(lines.kind):
-        return strength, np.ones(len(middle_m), dtype=bool)
-    places = shapely.points(middle_m)
+        return strength, crossable
     tree = shapely.STRtree(lines.shape_m)
-    place, barrier = tree.query(places, predicate="dwithin", distance=reach_m)
+    place, barrier = tree.query(shapely.points((start_m + end_m) / 2), predicate="dwithin", distance=reach_m)
     np.maximum.at(strength, place, lines.kind[barrier])
-    water = strength == WATER
-    if not water.any():
-        return strength, ~water
-    bridges = lines.bridges()
-    shapely.prepare(bridges)
-    return strength, ~water | shapely.intersects(bridges, places)
+    wet = np.flatnonzero(strength == WATER)
+    if len(wet):
+        bridges = lines.bridges()
+        shapely.prepare(bridges)
+        crossable[wet] = shapely.intersects(bridges, shapely.linestrings(np.stack([start_m[wet], end_m[wet]], axis=1)))
+    return strength, crossable
 
 
 def _labels(
-    faces_m: Geometries, tile: _Tile, parcel: IntArray, segments: Segments, length: FloatArray, cost: FloatArray
-) -> IntArray:
-    """Number the atoms: each one piece; slivers of empty land and stray pieces join the neighbour they lean on."""
+    faces_m: Geometries, tile: _Tile, parcel: IntArray, segments: Segments, length: FloatArray, cost: FloatArray,
+    footprints_m: Geometries,
+) -> tuple[IntArray, BoolArray]:  # fmt: skip
+    """Number the atoms: each one piece; slivers of empty land and stray pieces join the neighbour they lean on.
+
+    Returns
+    -------
+    label : int array, shape (faces,)
+    is_core : bool array, shape (faces,)
+        Whether a face was there before any stray piece joined its atom.
+    """
     count, building, unit = len(faces_m), tile.building, tile.unit
     inner = (segments.face >= 0).all(axis=1) & (parcel[segments.face[:, 0]] == parcel[segments.face[:, 1]])
     left, right = segments.face[inner].T
@@ -544,21 +571,44 @@ def _labels(
     piece = joined(name)
     owner = np.full(piece.max() + 1, -1, dtype=np.int64)
     owner[piece] = building
-    stray = _strays(piece, name, owner, faces_m)
+    housed_m2 = _housed(faces_m, building, piece, footprints_m)
+    worth = shapely.area(faces_m) + HOUSED_WORTH * housed_m2
+    stray = _strays(piece, name, owner, faces_m, worth)
+    stray |= _beside_the_house(piece, owner, housed_m2)
     # A building's staircases together lie in one piece too: grids are made of whole buildings.
     whole = np.where(building >= 0, building * (parcel.max() + 2) + parcel + 1, -1 - np.arange(count))
     apart = joined(whole)
-    stray |= np.bincount(piece, ~_in_largest(apart, whole, shapely.area(faces_m)), len(stray)) > 0
+    stray |= np.bincount(piece, ~_in_largest(apart, whole, worth), len(stray)) > 0
     if stray.all():
         stray[np.argmax(sums(piece, shapely.area(faces_m)))] = False
     return _join_strays(piece, stray, owner, open_m.row, open_m.col, open_m.data, shared)
 
 
-def _strays(piece: IntArray, name: IntArray, owner: IntArray, faces_m: Geometries) -> BoolArray:
-    """Pieces that are no atom of their own: all but the largest of a staircase's, and slivers of empty land."""
+def _housed(faces_m: Geometries, building: IntArray, piece: IntArray, footprints_m: Geometries) -> FloatArray:
+    """Square metres of each face that its own building stands on; looked at only where ground is in several pieces."""
+    housed = np.zeros(len(faces_m))
+    if not len(footprints_m):
+        return housed
+    one = np.unique(np.column_stack([building, piece]), axis=0)[:, 0]
+    several = np.bincount(one[one >= 0], minlength=len(footprints_m)) > 1
+    asked = np.flatnonzero((building >= 0) & several[building])
+    housed[asked] = shapely.area(shapely.intersection(faces_m[asked], footprints_m[building[asked]]))
+    return housed
+
+
+def _beside_the_house(piece: IntArray, owner: IntArray, housed_m2: FloatArray) -> BoolArray:
+    """Pieces of a building's ground that it does not stand on, though it does on another: nobody lives there."""
+    here = sums(piece, housed_m2, len(owner))
+    most = np.zeros(int(owner.max(initial=-1)) + 1)
+    np.maximum.at(most, owner[owner >= 0], here[owner >= 0])
+    return (owner >= 0) & (here < LEAST_HOUSED_M2) & (most[owner] >= LEAST_HOUSED_M2) if len(most) else owner >= 0
+
+
+def _strays(piece: IntArray, name: IntArray, owner: IntArray, faces_m: Geometries, worth: FloatArray) -> BoolArray:
+    """Pieces that are no atom of their own: all but the worthiest of a staircase's, and slivers of empty land."""
     area = sums(piece, shapely.area(faces_m))
     stray = np.ones(len(area), dtype=bool)
-    stray[piece[_in_largest(piece, name, shapely.area(faces_m))]] = False
+    stray[piece[_in_largest(piece, name, worth)]] = False
     around = sums(piece, shapely.length(faces_m))
     thin = (area < SLIVER_AREA_M2) | (2 * area / np.maximum(around, 1e-9) < SLIVER_WIDTH_M / 2)
     return np.asarray(stray | ((owner < 0) & thin))
@@ -577,7 +627,7 @@ def _in_largest(piece: IntArray, name: IntArray, area: FloatArray) -> BoolArray:
 
 def _join_strays(
     piece: IntArray, stray: BoolArray, owner: IntArray, i: IntArray, j: IntArray, metres: FloatArray, shared: coo_array
-) -> IntArray:
+) -> tuple[IntArray, BoolArray]:
     """Give each stray piece to the neighbour with most shared metres, same building first; then number anew."""
     pieces = len(stray)
     # An open border counts in full, one on a barrier little: land stays on its side of the street.
@@ -610,7 +660,7 @@ def _join_strays(
             target[alone] = alone
             left.remove(alone)
         waiting = left
-    return np.unique(target[piece], return_inverse=True)[1].astype(np.int64)
+    return np.unique(target[piece], return_inverse=True)[1].astype(np.int64), target[piece] == piece
 
 
 def _largest_face(label: IntArray, area: FloatArray, building: IntArray, unit: IntArray) -> IntArray:
