@@ -144,10 +144,15 @@ COST, SIZE, OUTER = 0, 1, 2
 (
     PARENT, ORDER, BELOW, BRANCH, FOLLOW, TO, CHAIN, END_A, END_B, UNION,
     TALLS_BELOW, NODES, PLACE, PICKS, MOVED, BUCKET, SET, LIVED, MARK_GROUP, MARK_PAST,
-) = range(20)  # fmt: skip
+    BEST,
+) = range(21)  # fmt: skip
 HOUSEHOLDS_BELOW, WORTH, OVERLAP = 0, 1, 2
 BUCKETS = 48
 MOST_PICKS = 3
+NOISE = 100.0  # cost by which the ranking of cuts is shaken
+# Shares of the kinds of steps, added up; the rest moves single nodes. Tried on four towns: fewer trees find less a
+# step, more of them less a second.
+SPLIT, MERGE, RECOMBINE, GROUPS = 0.03, 0.06, 0.2, 0.55
 FREE, STAYS, SHUT = 0, 1, 2
 
 
@@ -536,7 +541,7 @@ def best_cuts(g: Graph, s: State, n: int, t: Terms, looking_ahead: bool, most: i
             cost = potential(h, tall, t) + potential(total - h, tall_rest, t)
         else:
             cost = size_cost(h, tall, t) + size_cost(total - h, tall_rest, t)
-        cost += draw(s.random) * 60.0
+        cost += draw(s.random) * NOISE
         if found < most:
             j = found
             found += 1
@@ -609,7 +614,7 @@ def recombine(g: Graph, s: State, m: Memo, a: int, b: int, t: Terms, limit: floa
     for k in range(found):
         i = work[PICKS, k]
         # The cost of households is part of the whole: more than all may cost need not be looked at.
-        if number_alone(s, k) > old + limit:
+        if s.number[WORTH, k] - NOISE > old + limit:
             break
         word = np.uint64(0)
         for j in range(i, i + work[BELOW, i]):
@@ -657,12 +662,6 @@ def recombine(g: Graph, s: State, m: Memo, a: int, b: int, t: Terms, limit: floa
     value[a, COST] = cost_in if swap else cost_out
     value[b, COST] = cost_out if swap else cost_in
     return float(change)
-
-
-@compiled
-def number_alone(s: State, k: int) -> float:
-    """Cost of the households of a pick, without the noise that ranked it (which is at most 60)."""
-    return float(s.number[WORTH, k]) - 60.0
 
 
 @compiled
@@ -800,7 +799,7 @@ def one_step(g: Graph, s: State, m: Memo, t: Terms, heat: float) -> float:
     limit = -heat * np.log(1.0 - draw(s.random))
     if cell[a, CLOSED] == 1:
         return 0.0
-    splits = x < 0.06
+    splits = x < SPLIT
     if splits:
         b = free_cell(cell)
         if b < 0 or cell[a, COUNT] < 2 or s.value[a, SIZE] < t.low:
@@ -812,11 +811,11 @@ def one_step(g: Graph, s: State, m: Memo, t: Terms, heat: float) -> float:
         b = node[g.edge[e, OTHER], LABEL]
         if cell[b, CLOSED] == 1:
             return 0.0
-    if splits or 0.12 <= x < 0.45:
+    if splits or MERGE <= x < RECOMBINE:
         return recombine(g, s, m, a, b, t, limit)
-    if x < 0.12:
+    if x < MERGE:
         n = list_members(s, a, MOVED, 0)
-    elif x < 0.62 and g.kind[v, GROUP] >= 0:
+    elif x < GROUPS and g.kind[v, GROUP] >= 0:
         n = list_group(g, s, a, g.kind[v, GROUP])
     else:
         s.work[MOVED, 0] = v
@@ -842,7 +841,7 @@ def set_up(g: Graph, label: Ints, cells: int, seed: int) -> State:
         value=np.zeros((cells, 3)),
         word=np.zeros(cells, np.uint64),
         touches=np.zeros((cells, cells), np.int64),
-        work=np.full((20, width), -1, np.int64),
+        work=np.full((21, width), -1, np.int64),
         number=np.zeros((3, width)),
         tick=np.zeros(1, np.int64),
         random=random,
@@ -932,6 +931,15 @@ def anneal(
     return best
 
 
+@compiled
+def price(g: Graph, label: Ints, cells: int, t: Terms, m: Memo, costs: Floats) -> float:
+    """The whole cost of a labelling; writes the cost of each cell, but for enclaves."""
+    s = set_up(g, label, cells, 0)
+    total = settle(g, s, m, t)
+    costs[:] = s.value[:, COST]
+    return total
+
+
 def memo(bits: int) -> Memo:
     """An empty memory of 2**bits places."""
     return Memo(np.zeros(1 << bits, np.uint64), np.zeros(1 << bits))
@@ -951,4 +959,5 @@ def warm() -> None:
         word=np.array([1, 2], np.uint64),
     )
     terms = Terms(1.0, 1.0, 1.0, 1.0, *([1.0] * 12))
+    price(graph, np.zeros(2, np.int64), 1, terms, memo(4), np.zeros(1))
     anneal(graph, np.zeros(2, np.int64), 3, terms, memo(4), 1, 1.0, 0.5, 0, True, np.zeros(2, np.int64))

@@ -10,18 +10,28 @@ import numpy as np
 from gis.errors import InvalidInput
 from gis.geometry import FloatArray, IntArray, sums
 from gis.partition import kernel
+from gis.partition.crossing import LEAST_GAIN, cross, numbered, price
 from gis.partition.problem import Problem
+
+SMALL = 200  # nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to search: restarts, and steps of each (the greater of a least number and so many a node)."""
+    """How long to search: restarts, and steps of each (the greater of a least number and so many a node).
+
+    The restarts are for `SMALL` nodes; a larger problem gets more in proportion.
+    """
 
     restarts: int
     steps: int
     steps_per_node: int
     hot: float
     cold: float
+
+    def restarts_for(self, nodes: int) -> int:
+        """Restarts for a problem of so many nodes."""
+        return round(self.restarts * max(nodes / SMALL, 1.0))
 
     def for_parts(self) -> Effort:
         """The effort inside one grid: a small problem, of which there are many."""
@@ -33,13 +43,16 @@ class Effort:
         )
 
 
-MEMO_BITS = 17
 PATIENCE = 4  # times the restarts of an effort, while a cell is out of its band
+# A search that begins from a plan in force starts no hotter than this: it shall mend the plan, not melt it.
+WARM = 300.0
+MEMO_BITS = (12, 17)  # least and most; 2 MB at most
 
+# So hot at first that a cell may leave its band (2,000) now and then: colder searches ended 1 % worse in the same time.
 EFFORTS: Mapping[str, Effort] = {
-    "draft": Effort(4, 3_000, 60, 250.0, 4.0),
-    "full": Effort(12, 30_000, 400, 400.0, 3.0),
-    "deep": Effort(40, 100_000, 1_500, 600.0, 3.0),
+    "draft": Effort(4, 3_000, 30, 1_600.0, 15.0),
+    "full": Effort(16, 10_000, 120, 1_200.0, 8.0),
+    "deep": Effort(64, 40_000, 400, 1_200.0, 5.0),
 }
 
 
@@ -109,28 +122,53 @@ def solve(
         raise InvalidInput("partition.bad_start")
     if start is None and (n == 1 or (total <= terms.high and total < 2 * terms.low) or total == 0):
         return Solution(np.zeros(n, dtype=np.int64), 0.0)
-    label = np.zeros(n, dtype=np.int64) if start is None else _numbered(start)
+    label = np.zeros(n, dtype=np.int64) if start is None else numbered(start)
     most = max(int(min(n, np.ceil(1.4 * total / max(terms.low, 1.0)) + 4)), int(label.max()) + 2)
     steps = max(effort.steps, effort.steps_per_node * n)
-    memo = kernel.memo(MEMO_BITS)
+    memo = kernel.memo(int(np.clip(n.bit_length() + 10, *MEMO_BITS)))
+    hot = effort.hot if start is None else min(effort.hot, WARM)
+    tried: list[Solution] = []
     best: Solution | None = None
-    for restart in range(PATIENCE * effort.restarts):
-        if best is not None and restart >= effort.restarts and _outside(best, problem) == 0:
+    restarts = effort.restarts_for(n)
+    for restart in range(PATIENCE * restarts):
+        if best is not None and restart >= restarts and _outside(best, problem) == 0:
             break
         found = np.zeros(n, dtype=np.int64)
         number = seed * 1009 + restart
         cost = float(
             kernel.anneal(
-                problem.graph, label, most, terms, memo, steps, effort.hot, effort.cold, number, start is None, found
+                problem.graph, label, most, terms, memo, steps, hot, effort.cold, number, start is None, found
             )
         )
-        if best is None or cost < best.cost - 1e-9:
-            best = Solution(_numbered(found), cost)
+        tried.append(Solution(numbered(found), cost))
+        best = _crossed(problem, best, tried, memo)
         if progress is not None:
-            progress(min((restart + 1) / effort.restarts, 1.0), best.cost)
+            progress(min((restart + 1) / restarts, 1.0), best.cost)
         if cancelled is not None and cancelled():
             break
     assert best is not None
+    return best
+
+
+def _crossed(problem: Problem, best: Solution | None, tried: list[Solution], memo: kernel.Memo) -> Solution:
+    """The best plan that the best so far, the last one tried and, where that helps, the earlier ones make together."""
+    last = tried[-1]
+    if best is None:
+        return last
+    if last.cost < best.cost - LEAST_GAIN:
+        best, others = last, tried
+    else:
+        others = [last]
+    while others:
+        found = best
+        for other in others:
+            label = cross(problem, found.label, other.label, memo)
+            if label is not None:
+                cost = price(problem, label, memo)[0]
+                # Enclaves are no cell's own: a mixture may have one more.
+                found = Solution(label, cost) if cost < found.cost - LEAST_GAIN else found
+        others = tried if found.cost < best.cost - LEAST_GAIN else []
+        best = found
     return best
 
 
@@ -139,7 +177,3 @@ def _outside(solution: Solution, problem: Problem) -> int:
     size, terms = solution.sizes(problem), problem.terms
     stacked = sums(solution.label, problem.is_tall, solution.cells) > 0
     return int(((size < terms.low) | ((size > terms.high) & ~stacked)).sum())
-
-
-def _numbered(label: IntArray) -> IntArray:
-    return np.unique(label, return_inverse=True)[1].astype(np.int64)
