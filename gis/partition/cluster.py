@@ -238,6 +238,8 @@ class _Run:
             return future.result()
         except KilledWorker as error:
             raise Unavailable("spreading.worker_died", jobs=1, tries=TRIES) from error
+        except ImportError as error:  # a worker that joined late and lacks our code
+            raise Unavailable("spreading.other_versions", differences=[f"{type(error).__name__}: {error}"]) from error
         except (OSError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable("spreading.cluster_unreachable", address=self.address, reason=reason) from error
