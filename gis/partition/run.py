@@ -398,10 +398,12 @@ def _out_of_band(site: Site, parent: Cell, cells: list[Cell], cut: _Cut, depth: 
         return []
     found = []
     out = [cell for cell in cells if not cut.study.limits.holds(cell.households)]
+    least_out = 0 if cut.proof is None else cut.proof.out_of_band_bound
     for cell in out:
         members = np.unique(cut.node_of[np.isin(parent.atoms, cell.atoms)])
-        stacked = cell.floors is not None
-        reason = explain_cell(cut.study, members, cell.households, out=len(out), is_stacked=stacked)
+        reason = explain_cell(
+            cut.study, members, cell.households, out=len(out), least_out=least_out, is_stacked=cell.floors is not None
+        )
         code, params = reason.code, {**reason.params, **remedy(reason.relaxations)}
         if not reason.is_proven and _is_locked(site, cell, depth, cut.study.limits):
             code = "locked"
