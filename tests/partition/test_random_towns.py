@@ -100,7 +100,7 @@ def barriers(draw: st.DrawFn, wide_m: float) -> list[tuple[str, list[tuple[float
     across = metres(-20, int(wide_m) + 20)
     up = metres(-20, int(HIGH_M) + 140)
     kinds = draw(st.lists(st.sampled_from(["minor", "secondary", "arterial", "wall", "rail"]), max_size=4))
-    lines = [(kind, [(draw(across), draw(up)) for _ in range(3)]) for kind in kinds]
+    lines = [(kind, [(float(draw(across)), float(draw(up))) for _ in range(3)]) for kind in kinds]
     if draw(st.booleans()):
         at = draw(across)
         lines.append(("river", [(at, -30), (at + draw(metres(-40, 40)), 100), (at, 350)]))
