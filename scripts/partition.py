@@ -231,7 +231,8 @@ def _alternatives(
     table: dict[str, Any] = made.as_dict()
     for row, plan, path in zip(table["plans"], made.plans, files.outs, strict=True):
         row |= {"path": str(path), **_report(plan.division, town, noticed, seconds)}
-        row["principles"] = principles(plan.division, town)["plan"]
+        scored = principles(plan.division, town)
+        row |= {"principles": scored["plan"], "principles_table": scored["table"]}
     for number, plan in enumerate(made.plans if files.report else ()):
         _plan_report(program, files, number, plan.division, town, noticed, table["plans"][number])
     return table
@@ -367,6 +368,10 @@ def _side_by_side(program: Program, table: dict[str, Any]) -> str:
         ("partition.row_compactness", [f"{one['compactness_mean']:.2f}" for one in ground]),
     ]
     shown = [(program.sentence(code), values) for code, values in rows]
+    name = "name_zh" if program.language == "zh" else "name_en"
+    for principle in plans[0]["principles_table"]:
+        points = [row["principles"].get(principle["code"]) for row in plans]
+        shown.append((principle[name], ["–" if value is None else f"{value:.0f}" for value in points]))
     shown += [
         (program.sentence("partition.row_difference", number=i + 1), [_percent(value) for value in line])
         for i, line in enumerate(table["difference"])

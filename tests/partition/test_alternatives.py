@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from gis.cleaning import clean
 from gis.division import Division
@@ -16,10 +17,10 @@ from gis.exchange import plan_file, town_file
 from gis.partition import divide
 from gis.partition.alternatives import EMPHASES, LEAST_DIFFERENCE, Alternatives, difference, divide_alternatives
 from gis.partition.quality import statistics
-from gis.rule_set import load_preset
+from gis.rule_set import RuleSet, load_preset
 from gis.town import Town
 from scripts.cli import run
-from tests.partition.towns import estate, ground, town
+from tests.partition.towns import estate, ground, house, town
 
 
 @cache
@@ -51,14 +52,22 @@ def test_each_two_differ_and_each_is_sound() -> None:
 def test_the_first_is_the_plan_of_the_rule_set_and_all_are_scored_by_it() -> None:
     alone = divide(place(), load_preset("bishan"), processes=1)
     assert made().plans[0].division.parts.equals(alone.parts)
-    terms = [cost for tier in alone.recipe["cost"].values() for cost in tier.values()]
-    assert made().plans[0].cost == pytest.approx(sum(terms))
+    assert made().plans[0].cost == pytest.approx(sum(alone.recipe["cost"]["网格"].values()))
     assert all(plan.cost >= 0.98 * made().plans[0].cost for plan in made().plans)
 
 
 def test_where_only_one_grid_is_possible_it_says_so() -> None:
     for plan in made().plans[1:]:
         assert ("partition.one_way_only", "002") in {(f.code, f.key) for f in plan.division.findings}
+
+
+def test_where_nothing_else_is_as_good_it_says_so() -> None:
+    houses = [{"at": house(20 + 60 * i, 20), "households": 250, "floors": 6} for i in range(4)]  # two and two, or out
+    narrow, _ = clean(town({"001": shapely.box(0, 0, 270, 60)}, houses))
+    rules = RuleSet("whole", "整栋", "whole", "test", load_preset("bishan").tiers, keep_buildings_whole=True)
+    told = divide_alternatives(narrow, rules, count=3, processes=1).plans[2].division.findings
+    [finding] = [finding for finding in told if finding.code == "partition.alike"]
+    assert finding.params["asked"] == "5%"
 
 
 def test_the_same_again_with_the_same_seed() -> None:
