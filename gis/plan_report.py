@@ -233,9 +233,22 @@ def _tier_got(
         "compactness_mean": round(float(round_.mean()), 4) if len(round_) else None,
         "compactness_min": round(float(round_.min()), 4) if len(round_) else None,
         "not_contiguous": known.get("not_contiguous"),
+        "tolerance_to_pass": _tolerance_to_pass(size, tier),
         "households_histogram": histogram(size, band=band),
         "compactness_histogram": _bins(round_, 0.1),
     }
+
+
+def _tolerance_to_pass(size: Any, tier: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tolerance with which half, and all, of the inhabited cells out of band would pass: ratio and cells."""
+    low, high = tier["households_min"], tier["households_max"]
+    need = sorted(
+        max(1 - h / low if low else 0.0, h / high - 1 if high else 0.0)
+        for h in size.tolist()
+        if h > 0 and state_of(h, tier) in ("under", "over")
+    )
+    steps = sorted({(len(need) + 1) // 2, len(need)}) if need else []
+    return [{"ratio": round(float(np.ceil(need[n - 1] * 1000 - 1e-9) / 1000), 4), "cells": n} for n in steps]
 
 
 def _compactness(division: Division, position: int) -> Any:

@@ -75,6 +75,10 @@ def test_a_report_says_what_was_asked_got_and_proven(session: Session, town: Any
     assert (first["reason"], first["is_proven"], first["remedy"]["code"]) == ("not_proven", False, "relax.allow")
     assert first["relaxations"][0]["text"] == {"zh": "允许1格为40户", "en": "allow 1 cell(s) of 40 households"}
     assert {row["reason"] for row in told["got"]["out_of_band"][1:]} == {"not_told"}
+    top = told["got"]["tiers"][0]
+    need = max(1 - row["households"] / 300 for row in told["got"]["out_of_band"] if row["depth"] == 1)
+    assert top["tolerance_to_pass"][-1]["cells"] == top["under"]
+    assert top["tolerance_to_pass"][-1]["ratio"] == pytest.approx(need, abs=1e-3)
     assert told["proof"]["counts"] == {"none": told["got"]["communities"]}
     assert told["findings"][0]["text"]["zh"].endswith("整个划为一格。")
     assert len(told["principles"]["plan"]) == 8
