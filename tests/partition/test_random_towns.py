@@ -34,7 +34,7 @@ from tests.partition.towns import house, town
 CHECKER = Path(__file__).resolve().parents[2].parent / "shared" / "referee" / "plan_check.py"
 WIDE_M, HIGH_M = 300.0, 200.0  # of a community
 BOUNDED = settings(
-    max_examples=35, deadline=None, derandomize=True, database=None,
+    max_examples=30, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )  # fmt: skip
 FEW = settings(BOUNDED, max_examples=3)
@@ -222,7 +222,7 @@ def test_every_town_is_divided_soundly(place: Town, rules: RuleSet, seed: int) -
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # the checker's, where nobody lives
 @pytest.mark.skipif(not CHECKER.is_file(), reason="the checker is not here")
-@settings(BOUNDED, max_examples=12)
+@settings(BOUNDED, max_examples=10)
 @given(towns(), rule_sets())
 def test_the_checker_finds_nothing_broken_in_any_town(place: Town, rules: RuleSet) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -242,6 +242,18 @@ def _bytes(division: Division) -> tuple[Any, ...]:
 @given(towns(), rule_sets(), whole(0, 1000))
 def test_the_same_seed_gives_the_same_plan(place: Town, rules: RuleSet, seed: int) -> None:
     assert _bytes(divide(place, rules, seed=seed, processes=1)) == _bytes(divide(place, rules, seed=seed, processes=1))
+
+
+@settings(BOUNDED, max_examples=6)
+@given(towns(), rule_sets(), st.sampled_from([0.0, 0.5, 1.0]), whole(0, 1000))
+def test_a_redraw_is_as_sound_as_the_plan_before(place: Town, rules: RuleSet, stability: float, seed: int) -> None:
+    """Some houses pulled down, others with more or fewer households than before."""
+    before = divide(place, rules, seed=1, processes=1)
+    rng = np.random.default_rng(seed)
+    houses = place["buildings"][rng.random(len(place["buildings"])) > 0.1].copy()
+    houses["households"] = (houses["households"] * rng.uniform(0.8, 1.2, len(houses))).round().astype("Int64")
+    now = place.with_layers(buildings=houses)
+    assert_sound(divide(now, rules, seed=2, processes=1, previous=before, stability=stability), now)
 
 
 @settings(FEW, max_examples=1)
