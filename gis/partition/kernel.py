@@ -940,6 +940,23 @@ def price(g: Graph, label: Ints, cells: int, t: Terms, m: Memo, costs: Floats) -
     return total
 
 
+@compiled
+def appraise_all(g: Graph, sets: NDArray[np.bool_], t: Terms) -> Floats:
+    """Cost, but for enclaves, of each set of nodes (a row each); infinite where it is empty or in pieces."""
+    n = len(g.first) - 1
+    s = set_up(g, np.zeros(n, np.int64), 1, 0)
+    cost = np.full(len(sets), np.inf)
+    for i in range(len(sets)):
+        count = 0
+        for v in range(n):
+            if sets[i, v]:
+                s.work[SET, count] = v
+                count += 1
+        if count > 0 and is_whole(g, s, count):
+            cost[i] = appraise(g, s, count, t)
+    return cost
+
+
 def memo(bits: int) -> Memo:
     """An empty memory of 2**bits places."""
     return Memo(np.zeros(1 << bits, np.uint64), np.zeros(1 << bits))
@@ -959,5 +976,6 @@ def warm() -> None:
         word=np.array([1, 2], np.uint64),
     )
     terms = Terms(1.0, 1.0, 1.0, 1.0, *([1.0] * 12))
+    appraise_all(graph, np.ones((1, 2), bool), terms)
     price(graph, np.zeros(2, np.int64), 1, terms, memo(4), np.zeros(1))
     anneal(graph, np.zeros(2, np.int64), 3, terms, memo(4), 1, 1.0, 0.5, 0, True, np.zeros(2, np.int64))
