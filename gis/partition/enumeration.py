@@ -92,7 +92,7 @@ HOUSEHOLDS, AREA, OUTER = 0, 1, 2
 CUT, LENGTH = 0, 1
 FOUR_PI = 12.566370614359172
 # Numbers of a state.
-SUM_CUT, SUM_LENGTH, SUM_HOUSEHOLDS, SUM_AREA, SUM_OUTER, SUM_GROUPS, SUM_WALK = range(7)
+SUM_CUT, SUM_LENGTH, SUM_HOUSEHOLDS, SUM_AREA, SUM_OUTER, SUM_GROUPS, SUM_WALK, SUM_PRICES = range(8)
 
 
 def atoms_of(problem: Problem, atom: IntArray) -> Atoms:
@@ -174,7 +174,9 @@ def lowest(bits: np.uint64) -> int:
 
 
 @compiled
-def take(atoms: Atoms, bits: Words, number: Floats, beside: Floats, walk: Floats, d: int, v: int) -> None:
+def take(
+    atoms: Atoms, prices: Prices, bits: Words, number: Floats, beside: Floats, walk: Floats, d: int, v: int
+) -> None:
     """Put atom v into the set of state d."""
     inside, outside = bits[d, 0], bits[d, 1]
     bits[d, 0] = inside | (ONE << np.uint64(v))
@@ -189,6 +191,8 @@ def take(atoms: Atoms, bits: Words, number: Floats, beside: Floats, walk: Floats
     number[d, SUM_HOUSEHOLDS] += atoms.place[v, HOUSEHOLDS]
     number[d, SUM_AREA] += atoms.place[v, AREA]
     number[d, SUM_OUTER] += atoms.place[v, OUTER]
+    for r in range(len(prices.left)):
+        number[d, SUM_PRICES + r] += prices.left[r, v]
     g = atoms.group[v]
     if g >= 0 and not bits[d, 2] & (ONE << np.uint64(g)):
         bits[d, 2] |= ONE << np.uint64(g)
@@ -247,20 +251,32 @@ def open_atoms(
 
 @compiled
 def bound(
-    atoms: Atoms, prices: Prices, bits: Words, number: Floats, beside: Floats, walk: Floats, d: int, free: np.uint64
+    atoms: Atoms,
+    prices: Prices,
+    bits: Words,
+    number: Floats,
+    beside: Floats,
+    walk: Floats,
+    listed: Ints,
+    d: int,
+    free: np.uint64,
 ) -> float:
     """Least reduced cost of any set that keeps what state d decided."""
-    n = len(atoms.joins)
     inside = bits[d, 0]
     households = number[d, SUM_HOUSEHOLDS]
     area = number[d, SUM_AREA]
     outer = number[d, SUM_OUTER]
     possible = households
-    for v in range(n):
-        if free & (ONE << np.uint64(v)):
-            area += atoms.place[v, AREA]
-            possible += atoms.place[v, HOUSEHOLDS]
-            outer += min(atoms.place[v, OUTER], 0.0)
+    count = 0
+    rest = free
+    while rest:
+        v = lowest(rest)
+        rest &= rest - ONE
+        listed[count] = v
+        count += 1
+        area += atoms.place[v, AREA]
+        possible += atoms.place[v, HOUSEHOLDS]
+        outer += min(atoms.place[v, OUTER], 0.0)
     if possible < prices.least:
         return np.inf
     around = inside | free
@@ -274,36 +290,33 @@ def bound(
     fixed += prices.compactness * (1.0 - min(FOUR_PI * area / (perimeter * perimeter), 1.0))
     top = -np.inf
     for r in range(len(prices.left)):
-        total = prices.floor[r, int(households)]
-        v = 0
-        while v < n:
-            g = atoms.group[v]
+        total = prices.floor[r, int(households)] - number[d, SUM_PRICES + r]
+        i = 0
+        while i < count:
+            g = atoms.group[listed[i]]
             joint = 0.0
             apart = 0.0
-            while v < n and atoms.group[v] == g:
-                if inside & (ONE << np.uint64(v)):
-                    total -= prices.left[r, v]
-                elif free & (ONE << np.uint64(v)):
-                    out = beside[d, 0, v]
-                    apart += out
-                    joint += min(beside[d, 1, v] - prices.left[r, v], out)
-                v += 1
+            while i < count and atoms.group[listed[i]] == g:
+                v = listed[i]
+                out = beside[d, 0, v]
+                apart += out
+                joint += min(beside[d, 1, v] - prices.left[r, v], out)
+                i += 1
                 if g < 0:
                     break
             if g >= 0 and not bits[d, 2] & (ONE << np.uint64(g)):
                 joint = min(joint + prices.group_piece, apart)
             total += joint
         top = max(top, total)
+        if fixed + top >= prices.below:
+            break
     return float(fixed + top)
 
 
 @compiled
 def whole(atoms: Atoms, prices: Prices, bits: Words, number: Floats, d: int) -> float:
     """Reduced cost of a set of which everything is decided."""
-    value = prices.size[int(number[d, SUM_HOUSEHOLDS])]
-    for v in range(len(atoms.joins)):
-        if bits[d, 0] & (ONE << np.uint64(v)):
-            value -= prices.left[0, v]
+    value = prices.size[int(number[d, SUM_HOUSEHOLDS])] - number[d, SUM_PRICES]
     perimeter = max(number[d, SUM_LENGTH] + number[d, SUM_OUTER], 1.0)
     value += prices.compactness * (1.0 - min(FOUR_PI * number[d, SUM_AREA] / (perimeter * perimeter), 1.0))
     if prices.similarity > 0.0:
@@ -384,7 +397,8 @@ def sets_below(
     """
     n = len(atoms.joins)
     bits = np.zeros((n + 2, 3), np.uint64)
-    number = np.zeros((n + 2, 7))
+    number = np.zeros((n + 2, SUM_PRICES + len(prices.left)))
+    listed = np.zeros(n, np.int64)
     beside = np.zeros((n + 2, 2, n))
     walk = np.zeros((n + 2, max(len(atoms.base), 1)))
     choice = np.zeros((n + 2, 2), np.int64)
@@ -401,14 +415,14 @@ def sets_below(
             leave(atoms, bits, number, beside, 0, order[j])
         if atoms.place[order[i], HOUSEHOLDS] > prices.most:
             continue
-        take(atoms, bits, number, beside, walk, 0, order[i])
+        take(atoms, prices, bits, number, beside, walk, 0, order[i])
         d = 0
         choice[0, 1] = -1
         while d >= 0:
             if choice[d, 1] < 0:  # a new state
                 seen[0] += 1
                 free = open_atoms(atoms, bits, number, beside, d, everything, prices.most)
-                value = bound(atoms, prices, bits, number, beside, walk, d, free)
+                value = bound(atoms, prices, bits, number, beside, walk, listed, d, free)
                 if value >= prices.below:
                     d -= 1
                     continue
@@ -437,7 +451,7 @@ def sets_below(
                 continue
             copy_state(bits, number, beside, walk, d, d + 1)
             if choice[d, 1] == 0:
-                take(atoms, bits, number, beside, walk, d + 1, choice[d, 0])
+                take(atoms, prices, bits, number, beside, walk, d + 1, choice[d, 0])
             else:
                 leave(atoms, bits, number, beside, d + 1, choice[d, 0])
             choice[d, 1] += 1

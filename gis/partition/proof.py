@@ -44,6 +44,7 @@ EACH_ROOT = 150  # sets of one root that one round of pricing gives
 STEP = 0.3  # of the running mean of prices
 RATES = 8
 TOLERANCE = 1e-6
+FINEST = 1e-5  # of the cost: so near to exact prices are brought; the rest is left to the integer program
 
 Sets = NDArray[np.bool_]
 
@@ -382,7 +383,15 @@ class _Part:
             self.duals = mean
             if not found or len(self.cost) > known:
                 return found, near
-            mean = mean.towards(duals, 0.5)
+            mean = self._clear(mean, duals, near)
+
+    def _clear(self, mean: _Duals, duals: _Duals, near: float) -> _Duals:
+        """Go from a mean towards the program's prices until no known set is so far below its prices."""
+        at_mean = self.cost - self.sets @ mean.price - mean.cell
+        at_end = self.cost - self.sets @ duals.price - duals.cell
+        low = np.flatnonzero(at_mean < -near / 2)
+        share = (-near / 2 - at_mean[low]) / np.maximum(at_end[low] - at_mean[low], 1e-12)
+        return mean.towards(duals, float(np.clip(share.max(initial=0.5), 0.01, 1.0)))
 
     def _price(self, duals: _Duals, near: float, most: int) -> tuple[bool, float]:
         """Add sets that cost less than their prices, the cheapest first.
@@ -390,18 +399,19 @@ class _Part:
         Returns whether there are any (known ones too); and how far below their prices to look for sets next, or,
         where there are none, how far below their prices it is certain that there are none.
         """
+        finest = FINEST * self.best.cost / most
         while True:
             for each in (EACH_ROOT, MOST_FOUND):
                 found, complete = self._enumerate(duals, -near, each)
                 if self._join(found, duals, near):
-                    return True, near if len(found) > self.count else max(near / 2, TOLERANCE)
+                    return True, near if len(found) > self.count else max(near / 2, finest)
                 if complete:
                     break
             else:
                 raise _Stopped
-            if near <= TOLERANCE or _closed(duals.value - most * near, self.best.cost):
+            if near <= finest or _closed(duals.value - most * near, self.best.cost):
                 return False, near
-            near = max(near / 8, TOLERANCE) if near > 1e-3 else TOLERANCE
+            near = max(near / 8, finest)
 
     def _join(self, found: Sets, duals: _Duals, near: float) -> bool:
         """Add those sets to the columns that cost less than their prices by so much; whether there are any."""
@@ -446,11 +456,12 @@ class _Part:
             where it is better to look at fewer numbers of cells at once.
         """
         duals = self.duals
-        gap = self.best.cost - duals.value
+        gap = self.best.cost - duals.value + FINEST * self.best.cost
         sets, complete = self._enumerate(duals, gap + TOLERANCE, MOST_FOUND)
         cost = enumeration.appraise_all(self.problem.graph, sets[:, self.atom], self.problem.terms)
-        near = cost - sets @ duals.price - duals.cell < gap + TOLERANCE
-        sets, cost = sets[near], cost[near]
+        above = cost - sets @ duals.price - duals.cell
+        near = above < gap + TOLERANCE
+        sets, cost, above = sets[near], cost[near], above[near]
         if not complete or len(cost) > FEW_COLUMNS:
             if self._improve(fewest, most):
                 return self._finish(fewest, most)
@@ -458,8 +469,8 @@ class _Part:
                 return None
         if most == 2 and fewest == 2 and complete:
             return self._halves(sets, cost)
-        pool = _Pool(sets, cost, fewest, most)
-        bound = pool.sharpen(self.best.cost, self.budget) if complete else duals.value
+        pool = _Pool(sets, cost, above, fewest, most)
+        bound = pool.sharpen(self.best.cost, self.budget) if complete else duals.value - FINEST * self.best.cost
         many = not complete or len(pool.cost) > MOST_COLUMNS
         if many:
             pool.keep_best(MOST_COLUMNS // 4)
@@ -538,9 +549,8 @@ class _Pool:
     doi 10.1287/opre.1070.0449).
     """
 
-    def __init__(self, sets: Sets, cost: FloatArray, fewest: int, most: int) -> None:
-        self.sets, self.cost, self.fewest, self.most = sets, cost, fewest, most
-        self.above = np.zeros(len(cost))
+    def __init__(self, sets: Sets, cost: FloatArray, above: FloatArray, fewest: int, most: int) -> None:
+        self.sets, self.cost, self.above, self.fewest, self.most = sets, cost, above, fewest, most
 
     def keep_best(self, count: int) -> None:
         """Keep the cells that cost least above their prices."""
