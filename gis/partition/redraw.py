@@ -494,7 +494,9 @@ def recoded(division: Division, past: Past, community: str) -> Mapping[str, str]
         common = shares(past.division, division, tier, depth)
         old = past.division.cells[tier]["code"].astype(str).to_numpy()
         new = division.cells[depth]["code"].astype(str).to_numpy()
-        survivors |= {str(new[common.new[i]]): str(old[common.old[i]]) for i in common.continues}
+        kept = _locked_cells(past, division, tier, depth)
+        went_on = {new[common.new[i]]: old[common.old[i]] for i in common.continues}
+        survivors |= {n: o for n, o in went_on.items() if n not in kept and o not in kept.values()} | kept
     given = {str(code) for frame in past.division.cells for code in frame["code"]}
     wider = 0
     while True:
@@ -504,6 +506,31 @@ def recoded(division: Division, past: Past, community: str) -> Mapping[str, str]
             if wider > 4:
                 raise
             wider += 1  # all numbers of so many digits are spent
+
+
+def _locked_cells(past: Past, division: Division, tier: int, depth: int) -> dict[str, str]:
+    """From the drawn to the old codes of locked cells: they go on even if most who lived there are gone."""
+    old, new = past.division.cells[tier], division.cells[depth]
+    codes_here = old["code"].astype(str).to_numpy()
+    up, (_, of) = _ups(past.division), grounds(past.division.cells[-1])
+    locked = np.flatnonzero(_is_locked(past, up, tier))
+    is_lowest = tier == len(past.division.cells) - 1
+    cells = np.flatnonzero(np.isin(of, locked)) if is_lowest else np.unique(up[tier][locked])
+    points = shapely.point_on_surface(np.asarray(old.geometry.to_numpy(), dtype=object)[cells])
+    point, found = shapely.STRtree(np.asarray(new.geometry.to_numpy(), dtype=object)).query(points, predicate="within")
+    floors = [frame["floor_from"].astype("Float64").fillna(0).to_numpy(dtype=float) for frame in (old, new)]
+    same = floors[0][cells[point]] == floors[1][found]
+    drawn = new["code"].astype(str).to_numpy()
+    return {str(drawn[n]): str(codes_here[cells[p]]) for p, n in zip(point[same], found[same], strict=True)}
+
+
+def _is_locked(past: Past, up: list[IntArray], tier: int) -> NDArray[np.bool_]:
+    """The places whose cell at a tier, or one above it, is locked."""
+    found = np.zeros(len(up[tier]), dtype=bool)
+    for level, wanted in _locked_codes(past).items():
+        if level <= tier:
+            found |= np.isin(past.division.cells[level]["code"].astype(str).to_numpy(), list(wanted))[up[level]]
+    return found
 
 
 def _new_cells(division: Division, community: str, wider: int) -> Iterable[NewCell]:

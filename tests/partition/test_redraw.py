@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gis.cleaning import clean
@@ -174,6 +174,7 @@ def test_codes_go_on_or_were_never_used() -> None:
     assert all(frame["code"].is_unique for frame in found.cells)
 
 
+@pytest.mark.slow
 def test_same_seed_same_redraw_on_any_number_of_processes() -> None:
     outlines = {"001": ground(5, 4), "002": ground(5, 4, x=300)}
     place, _ = clean(town(outlines, [*estate(5, 4, 33), *estate(5, 4, 29, x=300)]))
@@ -265,6 +266,49 @@ def test_parts_cut_otherwise_share_by_staircases_and_floors() -> None:
     assert pairs["old_part"].tolist() == pytest.approx([1, 0.5, 0.5])
     whole = part_pairs(pd.DataFrame([part("x", None)]).astype(kinds), new)
     assert whole["old_part"].sum() == pytest.approx(1)
+
+
+def a_random_year(seed: int) -> tuple[Division, Town, Locks]:
+    """The plan of a random town, the town a year later, and locks."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i, each in enumerate(estate(6, 5, 0)):
+        if rng.random() < 0.85:
+            turned = shapely.affinity.rotate(each["at"], float(rng.uniform(-30, 30)))
+            lived = int(rng.choice([0, 8, 30, 90, 140, 240, 600]))
+            made.append({"at": turned, "households": lived, "code": f"b{i:03d}", "units": int(rng.integers(1, 5)),
+                         "floors": int(rng.integers(1, 34))})  # fmt: skip
+    streets = [
+        (str(kind), [tuple(rng.uniform(-20, 380, 2)), tuple(rng.uniform(-20, 380, 2))])
+        for kind in rng.choice(["minor", "arterial", "river", "wall"], 5)
+    ]
+    later = [
+        {**each, "households": int(each["households"] * rng.choice([1, 1, 1, 0.5, 1.6]))}
+        for each in made
+        if rng.random() < 0.9
+    ]
+    before, after = (clean(town({"001": ground(6, 5)}, which, streets))[0] for which in (made, later))
+    plan = divide(before, load_preset("bishan"), seed=seed)
+    grids = plan.cells[0]["code"].tolist()
+    locks = Locks(grids=tuple(grids[:1]) if rng.random() < 0.7 else (), buildings=(later[0]["code"],),
+                  micro_grids=tuple(plan.cells[1]["code"].tolist()[-1:]))  # fmt: skip
+    return plan, after, locks
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 1.0]))
+def test_random_redraws_are_sound_whatever_is_locked(seed: int, stability: float) -> None:
+    before, after, locks = a_random_year(seed)
+    found = divide(after, load_preset("bishan"), seed=seed + 1, previous=before, stability=stability, locks=locks)
+    measured = statistics(found, after)
+    assert (measured["gap_m2"], measured["pieces_not_contiguous"]) == (0, 0)
+    placed = found.parts.groupby("building")["households"].sum()
+    want = after["buildings"].set_index("code")["households"].astype(int)
+    assert placed.reindex(want.index).tolist() == want.tolist()
+    check(moves(before, found, after), before, found)
+    for code in locks.grids:
+        old, new = (d.cells[0].set_index("code").geometry[code] for d in (before, found))
+        assert shapely.area(shapely.symmetric_difference(old, new)) < 2e-3 * shapely.area(old)
 
 
 # --- From file to file -----------------------------------------------------------------------------------------------
