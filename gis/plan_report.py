@@ -97,7 +97,7 @@ def collect(
         "by_community": _by_community(division, town, scored["tier"], out, proof),
         "cells": _cells(division, scored, tiers),
         "out_of_band": out,
-        "moves": None if moves is None else dict(moves),
+        "moves": _moves(division) if moves is None else dict(moves),
     }
     report: dict[str, Any] = plain(
         {
@@ -366,6 +366,12 @@ def _by_community(
             }
         )
     return rows
+
+
+def _moves(division: Division) -> dict[str, Any] | None:
+    """What a redraw says that it moved."""
+    moved = (division.recipe.get("redraw") or {}).get("moved")
+    return {"tiers": list(moved)} if moved else None
 
 
 def _word(value: Any) -> str | None:
