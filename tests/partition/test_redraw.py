@@ -101,7 +101,7 @@ def test_the_weight_grows_with_the_slider(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert weight_per_household(low) <= weight_per_household(high)
     assert weight_per_household(0) == 0
-    assert weight_per_household(0.5) == pytest.approx(3)
+    assert weight_per_household(0.5) == pytest.approx(1.5)
     assert weight_per_household(1) == pytest.approx(30)
 
 
