@@ -23,7 +23,7 @@ from scripts.program import Program, pass_program, print_json
 from scripts.spent import Spent
 
 PEERS = (
-    "METIS", "METIS 5 %", "KaHIP", "GerryChain seed_part", "GerryChain ReCom bursts",
+    "METIS", "METIS 5 %", "KaHIP", "GerryChain recursive_tree", "GerryChain seed_part", "GerryChain ReCom bursts",
     "spopt MaxP", "spopt RegionKMeans", "spopt SKATER", "spopt AZP", "spopt Ward",
 )  # fmt: skip
 
@@ -91,7 +91,7 @@ class Places:
 )  # fmt: skip
 @click.option("--peers", is_flag=True, help="Run the other engines too.")
 @click.option("--peer", "chosen", type=click.Choice(PEERS), multiple=True, help="Only these of them (may be repeated).")
-@click.option("--limit", "limit_s", type=float, default=180.0, show_default=True, help="Seconds for each of them.")
+@click.option("--limit", "limit_s", type=float, default=180.0, show_default=True, help="CPU seconds for each of them.")
 @click.option("--prove", is_flag=True, help="Prove our plans, community by community, as far as can be.")
 @click.option("--prove-seconds", type=float, default=120.0, show_default=True, help="At most, for each community.")
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="For our search.")

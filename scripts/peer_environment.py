@@ -26,10 +26,11 @@ from gis.errors import Unavailable
 HERE = Path(__file__).parent
 LOCK = HERE / "peers.lock"
 RUNNER = HERE / "peers" / "run_peers.py"
-PYTHONS = ("python3.13", "python3.12")
-"""Tried before our own interpreter: the newest momepy and spopt need 3.12."""
+PYTHONS = ("3.12", "3.13")
+"""Tried before our own interpreter, in this order: the newest momepy and spopt need 3.12."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 GRACE_S = 15.0  # to load libraries and the instance, beside the time that the engine has
+BUSY = 3.0  # by the clock, so many times the processor time; a busy machine gives less
 INSTALL_S = 900.0
 
 
@@ -69,7 +70,7 @@ def peer_python() -> Path:
         ``bench.no_peers`` if it cannot be made, as without a package registry.
     """
     base = _newest_python()
-    named = hashlib.sha256(LOCK.read_bytes() + base.encode()).hexdigest()[:12]
+    named = hashlib.sha256(LOCK.read_bytes() + os.path.realpath(base).encode()).hexdigest()[:12]
     cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache_home / "wangge" / f"peers-{named}"
     python, ready = folder / "bin" / "python", folder / "ready"
@@ -87,25 +88,36 @@ def peer_python() -> Path:
 
 
 def _newest_python() -> str:
-    for name in PYTHONS:
-        path = shutil.which(name)
-        if path is not None:
+    """An interpreter that makes environments: in the path, or one that uv or pyenv keep aside."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    uv = _uv()
+    for wanted in PYTHONS:
+        found = [shutil.which(f"python{wanted}"), *map(str, sorted(pyenv.glob(f"{wanted}.*/bin/python")))]
+        if uv is not None:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                _run([path, "-c", "import ensurepip, venv"])
-                return path
+                found.append(_run([uv, "python", "find", "--no-python-downloads", wanted]).strip())
+        for path in found:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                if path:
+                    _run([path, "-c", "import ensurepip, venv"])
+                    return path
     return sys.executable
+
+
+def _uv() -> str | None:
+    return shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
 
 
 def _installer(python: Path) -> list[str]:
     """The command that installs into an environment: uv where it is there, which is much faster, or pip."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    uv = _uv()
     if uv is not None:
         return [uv, "pip", "install", "--quiet", "--python", str(python)]
     return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S)
+def _run(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S).stdout
 
 
 def _last_words(error: Exception) -> str:
@@ -114,11 +126,11 @@ def _last_words(error: Exception) -> str:
 
 
 def run_peer(method: str, instance: Path, *, seed: int, limit_s: float) -> PeerAnswer:
-    """Run one engine on an instance, at most so long."""
+    """Run one engine on an instance, at most for so much processor time."""
     with tempfile.TemporaryDirectory(prefix="wangge-peers-") as folder:
         out = Path(folder) / "answers.jsonl"
         command = [str(peer_python()), str(RUNNER), method, str(instance.absolute()), str(out), str(seed), str(limit_s)]
-        said, is_over_time = run_ended(command, limit_s + GRACE_S)
+        said, is_over_time = run_ended(command, BUSY * limit_s + GRACE_S)
         return _read(out, said, is_over_time)
 
 

@@ -4,8 +4,8 @@ usage: run_peers.py METHOD INSTANCE.json.gz OUT.jsonl SEED LIMIT_S
 
 One line a community as soon as it is answered, {"community", "labels" or "error", "seconds", "cpu_seconds"}; so what
 was answered before the process is ended counts. The last line is {"peak_mb", "versions"}. Seconds are those of the
-engine's own call, without loading it or the instance. LIMIT_S is for all communities together; an engine written in
-Python is held to an even share of it for each.
+engine's own call, without loading it or the instance. LIMIT_S is processor time for all communities together; an engine
+written in Python is held to an even share of it for each.
 
 Engines get what they can use. Graph partitioners: households as node weights, cut metres as edge weights, eight times
 as much within a compound, over borders that can be walked (and the shortest links that make each community one
@@ -24,9 +24,10 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from typing import Any
 import numpy as np
 
 WITHIN_COMPOUND = 8
+TRIES = 5
 Labels = Any
 
 
@@ -160,10 +162,11 @@ def kahip(community: Community) -> Labels:
 # --- GerryChain ------------------------------------------------------------------------------------------------------
 
 
-def _gerry_start(community: Community) -> tuple[Any, dict[Any, Any], float, float]:
+def _gerry_start(community: Community, makers: Sequence[str]) -> tuple[Any, dict[Any, Any], float, float]:
+    """A plan within the bounds, by one of GerryChain's makers of first plans; several tries of each, as users do."""
     import networkx
-    from gerrychain import Graph
-    from gerrychain.partition import recursive_seed_part
+    from gerrychain import Graph, partition
+    from gerrychain.tree import bipartition_tree
 
     plain = networkx.Graph()
     for i, households in enumerate(community.households.tolist()):
@@ -175,32 +178,36 @@ def _gerry_start(community: Community) -> tuple[Any, dict[Any, Any], float, floa
     epsilon = min(community.high / target - 1, 1 - community.low / target)
     if epsilon <= 0:
         raise ValueError(f"no number of grids fits {int(community.households.sum())} households")
-    if community.grids == 1:
-        return graph, dict.fromkeys(range(len(community.households)), 0), target, epsilon
-    labels = recursive_seed_part(
-        graph, range(community.grids), target, "households", epsilon, rng=random.Random(community.seed)
-    )
-    return graph, labels, target, epsilon
+    cut = partial(bipartition_tree, max_attempts=2_000)
+    error: Exception = ValueError("no maker")
+    for number in range(TRIES * len(makers)):
+        make = getattr(partition, makers[number % len(makers)])
+        rng = random.Random(community.seed * 1000 + number)
+        try:
+            labels = make(
+                graph, range(community.grids), target, "households", epsilon, bipartition_tree_fn=cut, rng=rng
+            )
+        except (RuntimeError, ValueError) as failed:
+            error = failed
+            continue
+        return graph, labels, target, epsilon
+    raise error
 
 
-def gerry_seed(community: Community) -> Labels:
+def gerry_start(community: Community, *, maker: str) -> Labels:
     """A random plan within the bounds."""
-    labels = _gerry_start(community)[1]
+    labels = _gerry_start(community, [maker])[1]
     return [int(labels[i]) for i in range(len(community.households))]
 
 
 def gerry_bursts(community: Community) -> Labels:
-    """Short bursts of ReCom from a random plan, towards the shortest weighted cut; 600 steps or the time there is."""
-    from functools import partial
-
+    """Short bursts of ReCom from a random plan, towards the shortest weighted cut; 2,000 steps or the time there is."""
     from gerrychain import Partition, constraints, updaters
     from gerrychain.optimization import SingleMetricOptimizer
     from gerrychain.proposals import recom
 
-    began = time.monotonic()
-    graph, labels, target, epsilon = _gerry_start(community)
-    if community.grids == 1:
-        return [0] * len(community.households)
+    began = time.process_time()
+    graph, labels, target, epsilon = _gerry_start(community, ["recursive_tree_part", "recursive_seed_part"])
     costs: dict[tuple[int, int], float] = {}
     for i, j, cost in zip(community.a.tolist(), community.b.tolist(), community.cost.tolist(), strict=True):
         costs[i, j] = costs[j, i] = cost
@@ -213,8 +220,8 @@ def gerry_bursts(community: Community) -> Labels:
     search = SingleMetricOptimizer(
         step, [constraints.contiguous], start, cut_cost, maximize=False, rng=random.Random(community.seed)
     )
-    bursts = search.short_bursts(burst_length=10, num_bursts=60)
-    while next(bursts, None) is not None and time.monotonic() - began < 0.9 * community.seconds:
+    bursts = search.short_bursts(burst_length=10, num_bursts=200)
+    while next(bursts, None) is not None and time.process_time() - began < 0.9 * community.seconds:
         pass
     best = search.best_part.assignment
     return [int(best[i]) for i in range(len(community.households))]
@@ -290,10 +297,11 @@ def ward(community: Community) -> Labels:
 
 
 METHODS: Mapping[str, tuple[Callable[[Community], Labels], tuple[str, ...]]] = {
-    "METIS": (lambda community: metis(community, ufactor=250), ("pymetis",)),
-    "METIS 5 %": (lambda community: metis(community, ufactor=50), ("pymetis",)),
+    "METIS": (partial(metis, ufactor=250), ("pymetis",)),
+    "METIS 5 %": (partial(metis, ufactor=50), ("pymetis",)),
     "KaHIP": (kahip, ("kahip",)),
-    "GerryChain seed_part": (gerry_seed, ("gerrychain",)),
+    "GerryChain recursive_tree": (partial(gerry_start, maker="recursive_tree_part"), ("gerrychain",)),
+    "GerryChain seed_part": (partial(gerry_start, maker="recursive_seed_part"), ("gerrychain",)),
     "GerryChain ReCom bursts": (gerry_bursts, ("gerrychain",)),
     "spopt MaxP": (max_p, ("spopt",)),
     "spopt RegionKMeans": (k_means, ("spopt",)),
@@ -305,17 +313,17 @@ METHODS: Mapping[str, tuple[Callable[[Community], Labels], tuple[str, ...]]] = {
 
 @contextmanager
 def held_to(seconds: float) -> Iterator[None]:
-    """End Python code that takes longer."""
+    """End Python code that takes more processor time."""
 
     def over(_number: int, _frame: object) -> None:
         raise TimeoutError(f"no answer in {seconds:.0f} s")
 
-    signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def answer(method: Callable[[Community], Labels], community: Community) -> dict[str, Any]:
