@@ -44,6 +44,7 @@ EACH_ROOT = 150  # sets of one root that one round of pricing gives
 STEP = 0.3  # of the running mean of prices
 RATES = 8
 TOLERANCE = 1e-6
+CLOSE = 1e-3  # of the cost: so near to the best there is, prices are brought no further
 FINEST = 1e-5  # of the cost: so near to exact prices are brought; the rest is left to the integer program
 
 Sets = NDArray[np.bool_]
@@ -332,13 +333,15 @@ class _Part:
             if added:
                 continue
             low = max(low, self.duals.value - most * near)
-            if not _closed(low, self.best.cost):
+            # The program over all sets lies between the bound and the program over these sets.
+            top = self.best.cost if duals.is_boxed else min(duals.value, self.best.cost)
+            if top - low > CLOSE * self.best.cost:
                 added, near = self._price(duals, near, most)
                 if added:
                     continue
                 self.duals = duals
                 low = max(low, duals.value - most * near)
-            if _closed(low, self.best.cost) or not duals.is_boxed:
+            if top - low <= CLOSE * self.best.cost or not duals.is_boxed:
                 return low, duals.cells
             middle, width = duals.price, width * 2
 
