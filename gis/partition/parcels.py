@@ -23,7 +23,7 @@ from gis.geometry import (
     sums,
 )
 
-SLIVER_M = 0.3  # ground outside all parcels that is thinner joins the parcel beside it: two drawings of one border
+SLIVER_M = 0.1  # ground outside all parcels that is thinner joins the parcel beside it: two drawings of one border
 LEAST_PART = 0.5  # of a staircase: a cut building stands in each region that holds more
 _SAME = 1.5  # lattice steps: two drawings of a side, one of them with corners that the other lacks
 
