@@ -7,7 +7,7 @@ a piece everything counts as hanging together, so what is named here is so on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -19,14 +19,14 @@ from scipy.sparse.csgraph import connected_components
 
 from gis import crs
 from gis.errors import InvalidInput
-from gis.findings import Finding
+from gis.findings import Finding, Severity
 from gis.geometry import FloatArray, Geometries, IntArray
-from gis.partition.diagnosis import Known, diagnose
+from gis.partition.diagnosis import Known, diagnose, remedy, tower
 from gis.partition.ground import BARRIER_CLASS, BRIDGE_REACH_M, WATER
 from gis.partition.kernel import Terms
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
-from gis.partition.units import plan_parts
+from gis.partition.units import Parts, plan_parts
 from gis.rule_set import RuleSet, Tier
 from gis.town import Town
 
@@ -68,6 +68,7 @@ def diagnose_town(town: Town, rules: RuleSet, *, communities: Sequence[str] | No
         raise InvalidInput("partition.unknown_community", codes=unknown)
     tier, limits = banded(rules)
     terms = terms_for(tier, rules.weights, limits)
+    smallest = _smallest(rules, limits)
     zone = crs.zone_of(frame)
     outline = _metric(frame, zone)
     lines = _lines(town, zone)
@@ -79,9 +80,10 @@ def diagnose_town(town: Town, rules: RuleSet, *, communities: Sequence[str] | No
     for i, name in enumerate(code):
         if name in chosen:
             here = np.flatnonzero(home == name)
-            problem, known = _problem(
-                buildings.iloc[here], footprints[here], outline[i], lines, rules, limits, terms, beside[name]
-            )
+            own, ground = buildings.iloc[here], footprints[here]
+            parts = plan_parts(own, ground, grid=smallest, micro=None, keep_whole=rules.keep_buildings_whole)
+            found += _cut_towers(own, parts, smallest, terms, layer=tier.name_zh, key=str(name))
+            problem, known = _problem(own, ground, parts, outline[i], lines, rules, limits, terms, beside[name])
             found += diagnose(problem, limits, layer=tier.name_zh, key=str(name), known=known)
     return found
 
@@ -129,13 +131,27 @@ def neighbours_of(town: Town, zone: int) -> dict[str, dict[str, tuple[float, flo
     return beside
 
 
-def _problem(
-    buildings: pd.DataFrame, footprints: Geometries, outline: shapely.Geometry, lines: _Lines, rules: RuleSet,
-    limits: Limits, terms: Terms, beside: Mapping[str, tuple[float, float]],
-) -> tuple[Problem, Known]:  # fmt: skip
+def _smallest(rules: RuleSet, limits: Limits) -> Limits:
+    """The smallest band of a tier that is made of whole buildings."""
     grids = [each for tier in rules.grid_tiers if tier.kind == "grid" and (each := Limits.of(tier)) is not None]
-    smallest = min(grids, key=lambda each: each.most) if grids else limits
-    parts = plan_parts(buildings, footprints, grid=smallest, micro=None, keep_whole=rules.keep_buildings_whole)
+    return min(grids, key=lambda each: each.most) if grids else limits
+
+
+def _cut_towers(
+    buildings: pd.DataFrame, parts: Parts, limits: Limits, terms: Terms, *, layer: str, key: str
+) -> Iterator[Finding]:
+    """Buildings over the maximum that the rules cut by their staircases."""
+    for b in np.flatnonzero(parts.is_cut & (parts.households > limits.most)).tolist():
+        households = int(parts.households[b])
+        ways = tower(households, limits, terms, units=int(parts.units[b]), keep_whole=False)
+        params = {"building": str(buildings["code"].iloc[b]), "households": households, "high": round(limits.most)}
+        yield Finding("partition.too_large", Severity.NOTE, layer, key=key, params=params | remedy(ways))
+
+
+def _problem(
+    buildings: pd.DataFrame, footprints: Geometries, parts: Parts, outline: shapely.Geometry, lines: _Lines,
+    rules: RuleSet, limits: Limits, terms: Terms, beside: Mapping[str, tuple[float, float]],
+) -> tuple[Problem, Known]:  # fmt: skip
     opened = parts.is_cut & (parts.households > limits.most)
     count = np.where(opened, parts.units, 1)
     node = np.repeat(np.arange(len(buildings)), count)

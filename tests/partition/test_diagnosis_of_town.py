@@ -46,13 +46,20 @@ def test_communities_are_told_by_their_totals() -> None:
     assert way(found["004 no_households"]) == "leave"
 
 
-def test_a_tower_is_told_only_where_it_stays_whole() -> None:
+def test_a_tower_is_cut_by_its_staircases_unless_the_rules_keep_it_whole() -> None:
     houses = [{"at": house(10, 14), "households": 700, "floors": 30, "units": 4}, *estate(5, 4, 45)[1:]]
     place = town({"001": ground(5, 4)}, houses)
-    assert diagnosed(place) == {}
+    cut = diagnosed(place)
+    assert set(cut) == {"001 too_large"}
+    assert cut["001 too_large"].params["remedy"] == {
+        "code": "relax.cut",
+        "params": {"parts": 2, "cuts": 1},
+        "cost": 400.0,
+    }
     whole = diagnosed(place, replace(BISHAN, keep_buildings_whole=True))
     assert set(whole) == {"001 too_large"}
     assert whole["001 too_large"].params["building"] == "b000"
+    assert whole["001 too_large"].params["remedy"]["cost"] == 2400.0  # the rule counts too
 
 
 def test_a_detached_building_is_an_island() -> None:
