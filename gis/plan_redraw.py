@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import geopandas as gpd
@@ -108,11 +108,14 @@ def _together(divisions: Sequence[Division]) -> Division:
     return Division(divisions[0].rules, cells, pd.concat([d.parts for d in divisions], ignore_index=True))
 
 
-def moves_of(session: Session, plan_id: int, *, actor: Actor, at: datetime) -> dict[str, Any]:
+def moves_of(
+    session: Session, plan_id: int, *, actor: Actor, at: datetime, against: int | None = None
+) -> dict[str, Any]:
     """What a plan moves, with who answers before and after; of the communities that somebody may see.
 
-    Compared with the plan that it was drawn from, or with what is in force. After it, a cell is answered for by who
-    holds its posts already, else by those of the cell that it continues: they go along when it is published.
+    Compared with another plan, or with what is in force at an instant; a published plan with what was before it. After
+    it, a cell is answered for by who holds its posts already, else by those of the cell that it continues: they go
+    along when it is published.
 
     Raises
     ------
@@ -124,7 +127,11 @@ def moves_of(session: Session, plan_id: int, *, actor: Actor, at: datetime) -> d
     scopes = plan_review.seen_scopes(session, plan_id, actor=actor)
     plan = plans.get(session, plan_id)
     seen = set(session.scalars(_SEEN, {"plan": plan_id, "scopes": list(scopes)}))
-    before, bases = previous(session, plan_id, based_on=plan.based_on_id, at=at)
+    if against is not None:
+        plan_review.seen_scopes(session, against, actor=actor)
+    start = plan.effective_from if plan.status == "published" else None
+    then = at if start is None else min(at, start - timedelta(microseconds=1))
+    before, bases = previous(session, plan_id, based_on=against, at=then)
     after = _within(plan_review.division_of(session, plan_id), seen)
     found = moves(_within(before, seen), after, _buildings(session, plan_id))
     shows_phones = may(actor, Action.VIEW_CONTACTS, plan_review.path_of(session, plan_id))

@@ -94,9 +94,18 @@ def finish(session: SessionDep, actor: Drawer, present: Now, plan_id: PlanId) ->
 
 
 @router.get("/{plan_id}/moves", summary="What a plan moves", response_model=dict[str, Any])
-def moves(session: SessionDep, actor: Viewer, present: Now, plan_id: PlanId) -> Response:
-    """Buildings and households by their old and new cells, cells old and new in shares, and who answers for them."""
-    return answer(plan_redraw.moves_of(session, plan_id, actor=actor, at=present))
+def moves(
+    session: SessionDep,
+    actor: Viewer,
+    present: Now,
+    plan_id: PlanId,
+    against: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+) -> Response:
+    """Buildings and households by their old and new cells, cells old and new in shares, and who answers for them.
+
+    Compared with another plan, or without one with what is in force (a published plan: with what was before it).
+    """
+    return answer(plan_redraw.moves_of(session, plan_id, actor=actor, at=present, against=against))
 
 
 @router.get("/{plan_id}/cells", summary="Cells of a plan, by code", response_model=Page)

@@ -86,3 +86,18 @@ def test_a_run_is_finished_with_the_best_so_far(service: Any) -> None:
 def test_moves_are_shown_to_those_who_may_see_the_draft(service: Any) -> None:
     plan = redrawn(service, stability=0.5)
     assert service.as_("officer").get(f"/api/v1/plans/{plan['id']}/moves").status_code == 404
+
+
+def test_moves_against_another_plan_and_of_a_published_one(service: Any) -> None:
+    one, other = redrawn(service, stability=1.0), redrawn(service, seed=11)
+    browser = service.as_("planner")
+    told = browser.get(f"/api/v1/plans/{other['id']}/moves?against={one['id']}").json()
+    assert told["based_on"] == [one["id"]]
+    assert browser.get(f"/api/v1/plans/{other['id']}/moves?against={10**9}").status_code == 404
+    before = browser.get(f"/api/v1/plans/{one['id']}/moves").json()
+    answer = browser.post(f"/api/v1/plans/{one['id']}/publish", json={"commit": True})
+    assert answer.status_code == 200, answer.text
+    service.clock.forward(minutes=1)
+    after = browser.get(f"/api/v1/plans/{one['id']}/moves").json()
+    assert (after["based_on"], after["tiers"]) == (before["based_on"], before["tiers"])
+    assert [pair["from_cell"] for pair in after["people"]] == [pair["from_cell"] for pair in before["people"]]
