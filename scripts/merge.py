@@ -21,7 +21,7 @@ from gis.errors import InvalidInput
 from gis.exchange import merge_file, network_file, plan_file, read_any, town_file
 from gis.findings import Finding
 from gis.messages import text
-from gis.partition.merging import Merged, merge
+from gis.partition.merging import LEAD_STABILITY, Merged, merge
 from gis.partition.quality import statistics
 from gis.rule_set import load_file, load_preset, preset_codes
 from gis.town import Town
@@ -45,6 +45,10 @@ SHOWN = 12
 @click.option("--gaps", metavar="GAPS.gpkg", type=click.Path(path_type=Path), help="Write gaps and overlaps.")
 @click.option("--cleaned", metavar="TOWN.gpkg", type=click.Path(path_type=Path), help="Write the cleaned town too.")
 @click.option("--lead", metavar="NAME", help="The line whose cells are kept where they can be.")
+@click.option(
+    "--stability", type=click.FloatRange(0, 1), default=LEAD_STABILITY, show_default=True,
+    help="How much they are kept: 0 not at all, 1 unless broken.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same plan.")
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
 @click.option("--crs", help="Coordinates of files that do not say: wgs84, cgcs2000, gcj02, bd09, EPSG:…")
@@ -61,6 +65,7 @@ def command(
     gaps: Path | None,
     cleaned: Path | None,
     lead: str | None,
+    stability: float,
     seed: int,
     effort: str,
     crs: str | None,
@@ -89,8 +94,8 @@ def command(
     began = time.perf_counter()
     with tqdm(total=len(town["communities"]), desc="merge", disable=not sys.stderr.isatty(), leave=False) as bar:
         merged = merge(
-            town, rule_set, [network for network, _ in read], lead=lead, seed=seed, effort=effort, processes=processes,
-            progress=lambda done, _total, _code: bar.update(done - bar.n),
+            town, rule_set, [network for network, _ in read], lead=lead, stability=stability, seed=seed, effort=effort,
+            processes=processes, progress=lambda done, _total, _code: bar.update(done - bar.n),
         )  # fmt: skip
     seconds = round(time.perf_counter() - began, 2)
     plan_file.write(merged.division, out)

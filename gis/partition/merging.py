@@ -45,7 +45,7 @@ from gis.partition.share_matrix import carry_over, grid_depth, handover, share_m
 from gis.rule_set import RuleSet, Tier
 from gis.town import WGS84, Town
 
-LEAD_STABILITY = 0.3  # a moved household costs one metre of border: a tie-breaker, far below an impossible cell
+LEAD_STABILITY = 0.5  # half way of the slider: far below what an impossible cell costs
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def merge(
     networks: Sequence[Network],
     *,
     lead: str | None = None,
+    stability: float = LEAD_STABILITY,
     seed: int = 0,
     effort: str = "draft",
     processes: int | None = None,
@@ -94,7 +95,9 @@ def merge(
     networks : sequence of Network
         As files have them; they are tidied here.
     lead : str, optional
-        Code of the network whose cells are kept where they can be: as a plan in force with `LEAD_STABILITY`.
+        Code of the network whose cells are kept where they can be, as a plan in force is in a redraw.
+    stability : float
+        How much they are kept: 0 (not at all) to 1 (change only what is broken); see `gis.partition.divide`.
 
     Raises
     ------
@@ -109,8 +112,8 @@ def merge(
     division = divide(
         with_old_borders(town, sheet),
         rules,
-        previous=None if lead is None else as_division(sheet, lead),
-        stability=LEAD_STABILITY,
+        previous=None if lead is None else as_division(sheet, lead, rules),
+        stability=stability,
         seed=seed,
         effort=effort,
         processes=processes,
@@ -129,10 +132,11 @@ def merge(
     return Merged(division, replace(overview, findings=noticed, patrol=patrol), share_matrix(sheet, division))
 
 
-def as_division(sheet: Sheet, code: str) -> Division:
+def as_division(sheet: Sheet, code: str, rules: RuleSet) -> Division:
     """One network as if it were the plan in force: its cells cut at the borders of communities, with who lives there.
 
-    Buildings in its gaps are in no cell, as new buildings are; one in several cells is in the first.
+    Its cells go for those of the tier that they are compared with. Buildings in its gaps are in no cell, as new
+    buildings are; one in several cells is in the first.
 
     Raises
     ------
@@ -165,14 +169,14 @@ def as_division(sheet: Sheet, code: str) -> Division:
                          households=frame["code"].map(by_cell).fillna(0).astype("int64"))  # fmt: skip
     types = {"code": "string", "community": "string", "parent": "string", "floor_from": "Int64", "floor_to": "Int64"}
     made = gpd.GeoDataFrame(frame.astype(types)[list(CELL_COLUMNS)], geometry=gpd.GeoSeries(ground, crs=WGS84))
-    return Division(_AS_DRAWN, (made,), parts, (), {"zone": sheet.zone})
+    return Division(_as_drawn(rules), (made,), parts, (), {"zone": sheet.zone})
 
 
-_AS_DRAWN = RuleSet(
-    "as_drawn", "现状", "as drawn", "the line network itself",
-    (Tier(1, "area", "街道", "street"), Tier(2, "area", "社区", "community"),
-     Tier(3, "grid", "网格", "grid", cell_of="parent")),
-)  # fmt: skip
+def _as_drawn(rules: RuleSet) -> RuleSet:
+    """Rules of which the network is a plan: its only grids are those of the new rules."""
+    tiers = (Tier(1, "area", "街道", "street"), Tier(2, "area", "社区", "community"))
+    grids = replace(rules.grid_tiers[grid_depth(rules)], ordinal=3)
+    return RuleSet("as_drawn", "现状", "as drawn", "the line network itself", (*tiers, grids))
 
 
 def _first_cells(sheet: Sheet, cells: Geometries) -> tuple[IntArray, IntArray]:

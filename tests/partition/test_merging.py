@@ -208,8 +208,10 @@ def test_handover_names_who_was_responsible_for_most_of_each_new_grid() -> None:
 def test_the_leading_network_keeps_its_cells_where_they_are_in_band(half: shapely.Polygon) -> None:
     square = clean(town({"001": ground(4, 6)}, estate(4, 6, 33)))[0]
     lead = network("综治", {"A": half, "B": shapely.difference(ground(4, 6), half)})
-    across = network("城管", {"all": ground(4, 6)})
+    turned = shapely.box(0, 0, half.bounds[3], half.bounds[2])
+    across = network("城管", {"A": turned, "B": shapely.difference(ground(4, 6), turned)})
     made = merge(square, load_preset("bishan"), [across, lead], lead="综治")
+    # The one that does not lead is followed in one of the two cases only.
     shares = made.shares[(made.shares["network"] == "综治") & (made.shares["households"] > 0)]
     assert shares["old_hundredths"].tolist() == [10_000, 10_000]
     assert made.division.recipe["lead"] == "综治"
