@@ -233,7 +233,18 @@ def _searched(
     if told.signals.enough():
         effort = AT_ONCE
     solution = solve(problem, seed=seed, effort=effort, start=start, cancelled=told.signals.enough, progress=told)
+    is_free = problem.held is None or not problem.held.any()
+    if start is not None and is_free and tier.kind == "grid" and _is_broken(problem, solution) and effort != AT_ONCE:
+        # What is broken may be out of reach of small steps from the plan in force.
+        afresh = solve(problem, seed=seed, effort=effort, cancelled=told.signals.enough, progress=told)
+        solution = min(solution, afresh, key=lambda found: found.cost)
     return solution.label
+
+
+def _is_broken(problem: Problem, solution: Solution) -> bool:
+    """Whether a cell is out of the band that the search aims at."""
+    size = solution.sizes(problem)
+    return bool(((size < problem.terms.low) | (size > problem.terms.high)).any())
 
 
 def _start(site: Site, parent: Cell, problem: Problem, node_of: IntArray, depth: int) -> IntArray | None:
