@@ -13,6 +13,9 @@ from gis import plans
 from gis.incidents_rehoming import CELLS_AT
 from gis.permissions import SYSTEM
 
+# All that is asked below: what an earlier test left in the statistics of a shared database must not choose.
+TABLES = "admin_area, grid, plan, plan_community, building, incident, incident_event, grid_part"
+
 PLACE = {"lon": 124.15, "lat": 39.86, "at": "2026-03-01T00:00:00+08:00"}
 
 
@@ -29,7 +32,7 @@ def filled(engine: Engine) -> Iterator[Session]:
                     " SELECT 'county', 'x' || n, 'x' FROM generate_series(1, 3000) n"
                 )
             )
-            session.execute(text("ANALYZE admin_area, grid, plan, plan_community, building"))
+            session.execute(text(f"ANALYZE {TABLES}"))
             # Tables of a hundred rows fit into a page or two, where reading them all is right.
             session.execute(text("SET LOCAL enable_seqscan = off"))
             yield session
@@ -54,7 +57,8 @@ def filled(engine: Engine) -> Iterator[Session]:
             {"q": "%振兴路%"},
             "ix_building_search",
         ),
-        ("SELECT id FROM incident WHERE grid_id = 1 AND status = 'reported'", {}, "ix_incident_grid_id_status"),
+        # Closed, because while the table is empty the small index of open incidents is as good for an open one.
+        ("SELECT id FROM incident WHERE grid_id = 1 AND status = 'closed'", {}, "ix_incident_grid_id_status"),
         ("SELECT id FROM incident WHERE reported_at > now() - interval '1 day'", {}, "ix_incident_reported_at"),
         ("SELECT id FROM incident WHERE geom && ST_MakeEnvelope(0, 0, 1, 1, 4326)", {}, "idx_incident_geom"),
         ("SELECT grid_id FROM grid_part WHERE building_id = 1", {}, "ix_grid_part_building_id"),
