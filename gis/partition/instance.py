@@ -330,4 +330,10 @@ def label_all(
 
 def _solved(job: tuple[Problem, int, Effort, IntArray | None], signals: Signals) -> IntArray:
     problem, seed, effort, start = job
-    return solve(problem, seed=seed, effort=effort, start=start, cancelled=signals.enough).label
+    solution = solve(problem, seed=seed, effort=effort, start=start, cancelled=signals.enough)
+    size, terms = solution.sizes(problem), problem.terms
+    if start is not None and ((size < terms.low) | (size > terms.high)).any():
+        # As `gis.partition.run` does: what is broken may be out of reach of small steps from the plan in force.
+        afresh = solve(problem, seed=seed, effort=effort, cancelled=signals.enough)
+        solution = min(solution, afresh, key=lambda found: found.cost)
+    return solution.label
