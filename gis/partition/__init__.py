@@ -2,7 +2,8 @@
 
 `divide` is the door. The method, module by module: `units` (parts of buildings), `ground` (exact atoms of land),
 `problem` (graph), `diagnosis` (what is impossible), `objectives` (the cost), `search` and `kernel` (compiled
-annealing), `run` (one community from ground to cells), `division_of` (many communities over processes), `quality`.
+annealing), `proof`, `site`, `run` and `cells` (one community from ground to cells), `division_of` and `spreading`
+(many communities), `redraw`, `lineage` and `moves` (from a plan in force), `alternatives`, `quality`.
 """
 
 from __future__ import annotations
