@@ -31,6 +31,7 @@ from gis.partition.problem import Problem
 from gis.partition.search import Solution
 
 MOST_SETS = 150_000_000  # states that the enumeration looks at, over all its runs
+MOST_AT_ONCE = 40_000_000  # states of one run, between which the clock is looked at
 SETS_OF_EFFORT: Mapping[str, int] = {"draft": 0, "full": 1_000_000, "deep": 30_000_000}
 MOST_COLUMNS = 20_000  # cells that the integer program is given
 FEW_COLUMNS = 2_000  # with more than these, look at fewer numbers of cells at once; with a quarter, sharpen no more
@@ -270,6 +271,7 @@ class _Part:
         self.sets = np.zeros((0, self.count), dtype=bool)
         self.cost = np.zeros(0)
         self.bound = floor.bound
+        self.low = -np.inf
         self.duals = _Duals(np.zeros(self.count), 0.0, 0.0, False, 0.0)
         self._add(np.eye(self.count, dtype=bool))
         self._add(self._own(best.label))
@@ -311,6 +313,8 @@ class _Part:
                 ranges.pop()
         except _Stopped:
             complete = False
+            if ranges:
+                ranges[-1] = (*ranges[-1][:2], max(ranges[-1][2], self.low))
         self.bound = max(self.bound, min(*done, *(bound for _, _, bound in ranges), self.best.cost))
         return complete
 
@@ -323,7 +327,7 @@ class _Part:
         nothing is missing there, at the prices themselves.
         """
         middle, width = self._guess(), 0.5 * self.best.cost / self.count
-        low = -np.inf
+        low = self.low = -np.inf
         near = 0.02 * self.best.cost
         mean: _Duals | None = None
         while True:
@@ -412,6 +416,7 @@ class _Part:
                     break
             else:
                 raise _Stopped
+            self.low = max(self.low, duals.value - most * near)
             if near <= finest or _closed(duals.value - most * near, self.best.cost):
                 return False, near
             near = max(near / 8, finest)
@@ -441,7 +446,7 @@ class _Part:
             return np.zeros((0, self.count), dtype=bool), True
         room = min(MOST_FOUND, each * self.count)
         found, seen = np.zeros(room, dtype=np.uint64), np.zeros(3, dtype=np.int64)
-        left = self.budget.states - self.budget.used
+        left = min(self.budget.states - self.budget.used, MOST_AT_ONCE)
         count = enumeration.sets_below(self.atoms, prices, self.roots, left, each, found, np.zeros(room), seen)
         self.budget.used += int(seen[0])
         sets = (found[:count, None] >> np.arange(self.count, dtype=np.uint64)) & np.uint64(1)
@@ -465,6 +470,8 @@ class _Part:
         above = cost - sets @ duals.price - duals.cell
         near = above < gap + TOLERANCE
         sets, cost, above = sets[near], cost[near], above[near]
+        if complete and not len(cost):
+            return np.inf
         if not complete or len(cost) > FEW_COLUMNS:
             if self._improve(fewest, most):
                 return self._finish(fewest, most)
