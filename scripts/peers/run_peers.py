@@ -25,7 +25,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -205,6 +205,7 @@ def gerry_bursts(community: Community) -> Labels:
     from gerrychain import Partition, constraints, updaters
     from gerrychain.optimization import SingleMetricOptimizer
     from gerrychain.proposals import recom
+    from gerrychain.tree import bipartition_tree
 
     began = time.process_time()
     graph, labels, target, epsilon = _gerry_start(community, ["recursive_tree_part", "recursive_seed_part"])
@@ -216,13 +217,18 @@ def gerry_bursts(community: Community) -> Labels:
         return sum(costs[edge] for edge in partition["cut_edges"])
 
     start = Partition(graph, labels, {"households": updaters.Tally("households", alias="households")})
-    step = partial(recom, pop_col="households", pop_target=target, epsilon=epsilon, region_surcharge={"compound": 1.0})
+    cut = partial(bipartition_tree, max_attempts=200, allow_pair_reselection=True)
+    step = partial(
+        recom, pop_col="households", pop_target=target, epsilon=epsilon, region_surcharge={"compound": 1.0},
+        bipartition_tree_fn=cut,
+    )  # fmt: skip
     search = SingleMetricOptimizer(
         step, [constraints.contiguous], start, cut_cost, maximize=False, rng=random.Random(community.seed)
     )
     bursts = search.short_bursts(burst_length=10, num_bursts=200)
-    while next(bursts, None) is not None and time.process_time() - began < 0.9 * community.seconds:
-        pass
+    with suppress(RuntimeError):  # no cut was found; the best plan until then counts
+        while next(bursts, None) is not None and time.process_time() - began < 0.9 * community.seconds:
+            pass
     best = search.best_part.assignment
     return [int(best[i]) for i in range(len(community.households))]
 
