@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gis.geometry import IntArray, sums
 from gis.partition import kernel
-from gis.partition.kernel import SET, Floats, Graph, Ints, Terms, Words, compiled
+from gis.partition.kernel import Floats, Ints, Words, compiled
 from gis.partition.problem import Problem
 
 MOST_ATOMS = 64
@@ -134,23 +134,6 @@ def atoms_of(problem: Problem, atom: IntArray) -> Atoms:
         base=atom[lived].astype(np.int64) if far.any() else np.empty(0, dtype=np.int64),
         mix=mix,
     )
-
-
-@compiled
-def appraise_all(g: Graph, sets: NDArray[np.bool_], t: Terms) -> Floats:
-    """Cost, but for enclaves, of each set of nodes (a row each); infinite where it is in pieces."""
-    n = len(g.first) - 1
-    s = kernel.set_up(g, np.zeros(n, np.int64), 1, 0)
-    cost = np.full(len(sets), np.inf)
-    for i in range(len(sets)):
-        count = 0
-        for v in range(n):
-            if sets[i, v]:
-                s.work[SET, count] = v
-                count += 1
-        if count and kernel.is_whole(g, s, count):
-            cost[i] = kernel.appraise(g, s, count, t)
-    return cost
 
 
 @compiled

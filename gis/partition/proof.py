@@ -27,6 +27,7 @@ from gis.partition import bounds, enumeration
 from gis.partition.bounds import Floor
 from gis.partition.costs import breakdown
 from gis.partition.enumeration import MOST_ATOMS, ONE, Atoms, Prices
+from gis.partition.kernel import appraise_all
 from gis.partition.problem import Problem
 from gis.partition.search import Solution
 
@@ -283,7 +284,7 @@ class _Part:
         return np.asarray(cells[cells[:, self.atom].sum(axis=1) == sums(label, np.ones(len(label)))])
 
     def _add(self, sets: Sets) -> None:
-        cost = enumeration.appraise_all(self.problem.graph, sets[:, self.atom], self.problem.terms)
+        cost = appraise_all(self.problem.graph, sets[:, self.atom], self.problem.terms)
         keep = np.isfinite(cost)
         self.sets, self.cost = np.vstack([self.sets, sets[keep]]), np.append(self.cost, cost[keep])
 
@@ -423,7 +424,7 @@ class _Part:
 
     def _join(self, found: Sets, duals: _Duals, near: float) -> bool:
         """Add those sets to the columns that cost less than their prices by so much; whether there are any."""
-        cost = enumeration.appraise_all(self.problem.graph, found[:, self.atom], self.problem.terms)
+        cost = appraise_all(self.problem.graph, found[:, self.atom], self.problem.terms)
         reduced = cost - found @ duals.price - duals.cell
         pick = np.argsort(reduced, kind="stable")[:MOST_ADDED]
         pick = pick[reduced[pick] < -near]
@@ -466,7 +467,7 @@ class _Part:
         duals = self.duals
         gap = self.best.cost - duals.value + FINEST * self.best.cost
         sets, complete = self._enumerate(duals, gap + TOLERANCE, MOST_FOUND)
-        cost = enumeration.appraise_all(self.problem.graph, sets[:, self.atom], self.problem.terms)
+        cost = appraise_all(self.problem.graph, sets[:, self.atom], self.problem.terms)
         above = cost - sets @ duals.price - duals.cell
         near = above < gap + TOLERANCE
         sets, cost, above = sets[near], cost[near], above[near]
@@ -497,7 +498,7 @@ class _Part:
 
     def _halves(self, sets: Sets, cost: FloatArray) -> float:
         """Plans of two cells: each with what it leaves over."""
-        rest = enumeration.appraise_all(self.problem.graph, ~sets[:, self.atom], self.problem.terms)
+        rest = appraise_all(self.problem.graph, ~sets[:, self.atom], self.problem.terms)
         for i in np.argsort(cost + rest, kind="stable"):
             if cost[i] + rest[i] >= self.best.cost - TOLERANCE:
                 break

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gis.geometry import IntArray
-from gis.partition import bounds, enumeration
+from gis.partition import bounds
 from gis.partition.instance import read
+from gis.partition.kernel import appraise_all
 from gis.partition.problem import Problem
 from gis.partition.proof import certify, plan_cost
 from gis.partition.search import Effort, Solution, solve
@@ -34,7 +35,7 @@ def best_of_all(problem: Problem) -> float:
     """The cost of the best plan, by dynamic programming over every set of nodes; enclaves left aside."""
     n = len(problem.households)
     sets = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1 == 1
-    cost = enumeration.appraise_all(problem.graph, sets, problem.terms)
+    cost = appraise_all(problem.graph, sets, problem.terms)
     best = np.full(1 << n, np.inf)
     best[0] = 0.0
     for all_nodes in range(1, 1 << n):
