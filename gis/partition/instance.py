@@ -23,6 +23,7 @@ from gis.errors import InvalidInput, NotFound
 from gis.geometry import FloatArray, IntArray
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
+from gis.partition.redraw import solve_from
 from gis.partition.search import Effort, solve
 from gis.partition.spreading import Signals, spread
 from gis.rule_set import Tier
@@ -330,10 +331,6 @@ def label_all(
 
 def _solved(job: tuple[Problem, int, Effort, IntArray | None], signals: Signals) -> IntArray:
     problem, seed, effort, start = job
-    solution = solve(problem, seed=seed, effort=effort, start=start, cancelled=signals.enough)
-    size, terms = solution.sizes(problem), problem.terms
-    if start is not None and ((size < terms.low) | (size > terms.high)).any():
-        # As `gis.partition.run` does: what is broken may be out of reach of small steps from the plan in force.
-        afresh = solve(problem, seed=seed, effort=effort, cancelled=signals.enough)
-        solution = min(solution, afresh, key=lambda found: found.cost)
-    return solution.label
+    if start is not None:
+        return solve_from(problem, start, seed=seed, effort=effort, cancelled=signals.enough).label
+    return solve(problem, seed=seed, effort=effort, cancelled=signals.enough).label

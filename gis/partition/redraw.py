@@ -6,7 +6,7 @@ force, and may not touch what is locked. New buildings and changed borders of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from gis.partition.ground import Ground
 from gis.partition.kernel import Terms
 from gis.partition.lineage import cell_numbers, grounds, matching_tiers, shares
 from gis.partition.problem import Problem
+from gis.partition.search import EFFORTS, Effort, Solution, solve
 from gis.partition.units import Parts
 from gis.rule_set import RuleSet
 
@@ -440,6 +441,33 @@ def start_labels(problem: Problem, home: IntArray, held: IntArray) -> IntArray:
         label[first] = max(int(label.max()), int(closed.max(initial=-1))) + 1
     assert len(label) == nodes
     return label
+
+
+def solve_from(
+    problem: Problem,
+    start: IntArray,
+    *,
+    seed: int,
+    effort: Effort,
+    cancelled: Callable[[], bool] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> Solution:
+    """Search from the plan in force, and afresh where that can help; give what costs less, moves and all.
+
+    Notes
+    -----
+    Small steps from the plan in force miss what only a wider change mends: a cell out of its band, and (looked for in
+    more than a draft) a plan so much better that it is worth its moves. Where something is held there is one start.
+    """
+    found = solve(problem, seed=seed, effort=effort, start=start, cancelled=cancelled, progress=progress)
+    size = found.sizes(problem)
+    is_broken = bool(((size < problem.terms.low) | (size > problem.terms.high)).any())
+    is_draft = effort.restarts <= EFFORTS["draft"].restarts
+    is_held = problem.held is not None and bool(problem.held.any())
+    if is_held or (is_draft and not is_broken) or (cancelled is not None and cancelled()):
+        return found
+    afresh = solve(problem, seed=seed, effort=effort, cancelled=cancelled, progress=progress)
+    return min(found, afresh, key=lambda solution: solution.cost)
 
 
 def _main_pieces(problem: Problem, home: IntArray, held: IntArray, a: IntArray, b: IntArray) -> IntArray:

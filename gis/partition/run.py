@@ -26,7 +26,7 @@ from gis.partition.diagnosis import Known, Study, counts_that_fit, diagnose, exp
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
 from gis.partition.proof import Proof, certify
-from gis.partition.redraw import FIXED, FREE, Past, lock_findings, majority, recoded, start_labels
+from gis.partition.redraw import FIXED, FREE, Past, lock_findings, majority, recoded, solve_from, start_labels
 from gis.partition.search import Effort, Solution, solve
 from gis.partition.site import Cell, Job, Site, graph_of, nodes_of, problem_of, settle, tall_atoms, weight_of
 from gis.partition.spreading import Signals
@@ -232,19 +232,10 @@ def _searched(
     effort = site.job.effort if tier.kind == "grid" else site.job.effort.for_parts()
     if told.signals.enough():
         effort = AT_ONCE
-    solution = solve(problem, seed=seed, effort=effort, start=start, cancelled=told.signals.enough, progress=told)
-    is_free = problem.held is None or not problem.held.any()
-    if start is not None and is_free and tier.kind == "grid" and _is_broken(problem, solution) and effort != AT_ONCE:
-        # What is broken may be out of reach of small steps from the plan in force.
-        afresh = solve(problem, seed=seed, effort=effort, cancelled=told.signals.enough, progress=told)
-        solution = min(solution, afresh, key=lambda found: found.cost)
-    return solution.label
-
-
-def _is_broken(problem: Problem, solution: Solution) -> bool:
-    """Whether a cell is out of the band that the search aims at."""
-    size = solution.sizes(problem)
-    return bool(((size < problem.terms.low) | (size > problem.terms.high)).any())
+    enough = told.signals.enough
+    if start is not None and tier.kind == "grid":
+        return solve_from(problem, start, seed=seed, effort=effort, cancelled=enough, progress=told).label
+    return solve(problem, seed=seed, effort=effort, start=start, cancelled=enough, progress=told).label
 
 
 def _start(site: Site, parent: Cell, problem: Problem, node_of: IntArray, depth: int) -> IntArray | None:
