@@ -18,7 +18,7 @@ from gis.division import Division
 from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import FloatArray
-from gis.partition.division_of import FEW_BUILDINGS, jobs_of, largest_first, put_together, recipe_of
+from gis.partition.division_of import is_little, jobs_of, largest_first, put_together, recipe_of
 from gis.partition.lineage import cell_numbers, part_pairs
 from gis.partition.objectives import TERMS, Limits
 from gis.partition.redraw import Past, remember
@@ -153,7 +153,7 @@ def divide_alternatives(
     emphases = tuple(EMPHASES[i % len(EMPHASES)] for i in range(count))
     jobs = jobs_of(town, rules, seed=seed, effort=effort, communities=communities)
     tasks = [_Task(job, emphases, least_difference) for job in jobs]
-    few = processes is None and sum(len(job.buildings) for job in jobs) <= FEW_BUILDINGS
+    few = processes is None and is_little(jobs)
     made: dict[int, list[Answer]] = {}
     for number, answers in spread(
         _plans_of, tasks, order=largest_first(jobs), processes=1 if few else processes, cluster=cluster,

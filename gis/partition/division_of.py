@@ -28,7 +28,7 @@ from gis.partition.spreading import spread
 from gis.rule_set import RuleSet
 from gis.town import WGS84, Town
 
-FEW_BUILDINGS = 600  # starting a process costs about as much as dividing so many
+LITTLE_WORK = 16_000  # buildings × restarts; starting processes costs about as much as dividing so many
 COLUMNS = ("code", "households", "floors", "units", "height_m", "compound", "use")
 NEAR_DEGREES = 1e-4
 
@@ -61,7 +61,7 @@ def divide_town(
     elif locks:
         raise InvalidInput("partition.locks_without_plan")
     answers: dict[int, Answer] = {}
-    few = processes is None and sum(len(job.buildings) for job in jobs) <= FEW_BUILDINGS
+    few = processes is None and is_little(jobs)
     for number, answer in spread(
         divide_community,
         jobs,
@@ -79,6 +79,11 @@ def divide_town(
     if previous is not None:
         recipe["redraw"]["moved"] = [dict(tier) for tier in moves(previous, division, town).tiers]
     return division
+
+
+def is_little(jobs: Sequence[Job]) -> bool:
+    """Whether the work is done sooner here than by processes that must be started first."""
+    return sum(len(job.buildings) * job.effort.restarts for job in jobs) <= LITTLE_WORK
 
 
 def jobs_of(
