@@ -28,6 +28,7 @@ class Effort:
     steps_per_node: int
     hot: float
     cold: float
+    patience: int = 4  # times the restarts, while a cell is out of its band
 
     def restarts_for(self, nodes: int) -> int:
         """Restarts for a problem of so many nodes."""
@@ -40,17 +41,17 @@ class Effort:
             restarts=max(self.restarts // 2, 2),
             steps=self.steps // 4,
             steps_per_node=self.steps_per_node // 2,
+            patience=min(self.patience, 4),
         )
 
 
-PATIENCE = 4  # times the restarts of an effort, while a cell is out of its band
 # A search that begins from a plan in force starts no hotter than this: it shall mend the plan, not melt it.
 WARM = 300.0
 MEMO_BITS = (12, 17)  # least and most; 2 MB at most
 
 # So hot at first that a cell may leave its band (2,000) now and then: colder searches ended 1 % worse in the same time.
 EFFORTS: Mapping[str, Effort] = {
-    "draft": Effort(4, 3_000, 30, 1_600.0, 15.0),
+    "draft": Effort(4, 3_000, 20, 1_600.0, 15.0, patience=10),
     "full": Effort(16, 10_000, 120, 1_200.0, 8.0),
     "deep": Effort(64, 40_000, 400, 1_200.0, 5.0),
 }
@@ -113,7 +114,7 @@ def solve(
 
     Notes
     -----
-    While a cell is out of its band, up to `PATIENCE` times as many restarts are made.
+    While a cell is out of its band, `Effort.patience` times as many restarts are made at most.
     One cell is given without search where two would both be under the band.
     """
     n = len(problem.households)
@@ -130,7 +131,7 @@ def solve(
     tried: list[Solution] = []
     best: Solution | None = None
     restarts = effort.restarts_for(n)
-    for restart in range(PATIENCE * restarts):
+    for restart in range(effort.patience * restarts):
         if best is not None and restart >= restarts and _outside(best, problem) == 0:
             break
         found = np.zeros(n, dtype=np.int64)
