@@ -8,7 +8,7 @@ import click
 
 from gis import households
 from gis.cleaning import clean
-from gis.errors import InvalidInput, NotFound
+from gis.errors import InvalidInput
 from gis.exchange import read_any
 from gis.partition import instance
 from gis.partition.division_of import jobs_of
@@ -17,6 +17,7 @@ from gis.partition.site import graph_of
 from gis.partition.synthetic import make_district
 from gis.rule_set import Tier, load_preset
 from scripts.program import Program, pass_program, print_json
+from scripts.targets import check_targets
 
 
 @click.command("instance")
@@ -41,8 +42,7 @@ def command(
     \b
     Several towns become one instance, their communities numbered on. Its form stands in gis/partition/instance.py.
     """
-    if not out.absolute().parent.is_dir():
-        raise NotFound("partition.no_folder", path=str(out))
+    check_targets(towns, [(out, is_instance)])
     rule_set = load_preset(rules)
     tier = _tier(rule_set.grid_tiers, ordinal)
     graphs = []
@@ -66,9 +66,17 @@ def command(
 @pass_program
 def synthetic(program: Program, out: Path, seed: int, columns: int, rows: int, as_json: bool) -> None:
     """Write a made-up district: about 5,400 households in each community, cells as tessellations give them."""
-    if not out.absolute().parent.is_dir():
-        raise NotFound("partition.no_folder", path=str(out))
+    check_targets((), [(out, is_instance)])
     _write(program, out, make_district(seed=seed, columns=columns, rows=rows), as_json=as_json)
+
+
+def is_instance(path: Path) -> bool:
+    """Whether a file is an instance, and so may be replaced."""
+    try:
+        instance.load(path)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _write(program: Program, out: Path, tables: Tables, *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from gis.partition.search import EFFORTS, Solution, effort_named
 from scripts.peer_environment import peer_python, run_peer
 from scripts.program import Program, pass_program, print_json
 from scripts.spent import Spent
+from scripts.targets import check_targets
 
 PEERS = (
     "METIS", "METIS 5 %", "KaHIP", "GerryChain recursive_tree", "GerryChain seed_part", "GerryChain ReCom bursts",
@@ -123,8 +124,6 @@ def command(
     for path in paths:
         if not path.is_file():
             raise NotFound("import.no_file", path=str(path))
-    if labels is not None and not labels.absolute().parent.is_dir():
-        raise NotFound("partition.no_folder", path=str(labels))
     if peers or chosen:
         program.say("bench.peers", path=peer_python())
     began = time.perf_counter()
@@ -135,19 +134,29 @@ def command(
     for path in paths:
         instance = problems_of(load(path))
         for effort in efforts:
+            target = None if labels is None else _named(labels, instance.tables.name, effort, several=several)
+            check_targets(paths, [(target, _is_labels)])
             row, found = _ours(program, instance, seed, effort, Places(processes, cluster))
             rows.append(row)
             if prove:
                 row, found = _proven(program, instance, row, found, prove_seconds)
                 rows.append(row)
-            if labels is not None:
-                _named(labels, instance.tables.name, effort, several=several).write_text(json.dumps(found.tolist()))
+            if target is not None:
+                target.write_text(json.dumps(found.tolist()))
         rows += _others(program, path, instance, chosen or (PEERS if peers else ()), seed, limit_s)
     if as_json:
         print_json({"seconds_compiling_or_loading": round(compiled_s, 3), "processes": processes,
                     "rows": [row.as_dict() for row in rows]})  # fmt: skip
     else:
         print_rows(program, rows, compiled_s)
+
+
+def _is_labels(path: Path) -> bool:
+    """Whether a file is an answer that was written before, and so may be replaced."""
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), list)
+    except (OSError, ValueError):
+        return False
 
 
 def _named(labels: Path, instance: str, effort: str, *, several: bool) -> Path:

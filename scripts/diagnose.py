@@ -45,9 +45,11 @@ def command(
     found = diagnose_town(town, rule_set, communities=communities or None)
     seconds = round(time.perf_counter() - began, 3)
     sentences = [text(each.code, {"key": each.key, **each.params}, language=program.language) for each in found]
+    chosen = set(communities or town["communities"]["code"].astype(str))
+    here = town["buildings"]["community"].astype(str).isin(chosen)
     numbers = {
-        "communities": len(communities) or len(town["communities"]),
-        "households": int(town["buildings"]["households"].sum()),
+        "communities": len(chosen),
+        "households": int(town["buildings"]["households"][here].sum()),
         "count": len(found),
         "touched": len({each.key for each in found}),
     }

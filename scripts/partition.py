@@ -27,9 +27,10 @@ from gis.rule_set import RuleSet, load_file, load_preset, preset_codes
 from gis.town import Town
 from scripts.interrupting import asked_to_finish
 from scripts.program import Program, pass_program, print_json
-from scripts.targets import IsOurs, check_targets, with_layer
+from scripts.targets import IsOurs, check_ending, check_targets, with_layer
 
 SHOWN = 12
+MOST_SIMPLE_M = 10.0  # coarser, and buildings come to lie outside of their cells
 LOCKS = {"grid": "grids", "building": "buildings", "micro_grid": "micro_grids"}
 
 
@@ -75,7 +76,7 @@ class _Files:
     "--rules", default="bishan", show_default=True, help=f"Preset ({', '.join(preset_codes())}) or TOML file."
 )
 @click.option("--out", required=True, metavar="PLAN.gpkg", type=click.Path(path_type=Path), help="Plan file to write.")
-@click.option("--cleaned", metavar="TOWN.gpkg", type=click.Path(path_type=Path), help="Write the cleaned input too.")
+@click.option("--cleaned", metavar="TOWN.gpkg", type=click.Path(path_type=Path), help="Write all the cleaned input.")
 @click.option("--community", "communities", multiple=True, help="Divide only this one (may be repeated).")
 @click.option(
     "--previous", metavar="PLAN.gpkg", type=click.Path(path_type=Path), help="Redraw from this plan in force."
@@ -89,7 +90,7 @@ class _Files:
 @click.option("--report", metavar="REPORT.html", type=click.Path(path_type=Path),
               help="Write the plan's report (.html to read and print, .json).")  # fmt: skip
 @click.option("--alternatives", type=click.IntRange(2, 9), help="Make so many plans that differ: PLAN-1.gpkg …")
-@click.option("--simplify", metavar="METRES", type=click.FloatRange(min=0), default=0.0,
+@click.option("--simplify", metavar="METRES", type=float, default=0.0,
               help="Leave corners out of the cells, by so much (1 to 2 m: half of them).")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same plan.")
 @click.option("--effort", type=click.Choice(["draft", "full", "deep"]), default="draft", show_default=True)
@@ -125,6 +126,10 @@ def command(
     Ctrl-C finishes with the best plan so far; a second Ctrl-C stops with nothing written.
     """
     files = _Files(source, out, cleaned, previous, moves, report, alternatives or 1, simplify)
+    if not 0 <= simplify <= MOST_SIMPLE_M:
+        raise InvalidInput("partition.bad_simplify", metres=simplify, most=MOST_SIMPLE_M)
+    check_ending(report, ".html", ".json")
+    check_ending(moves, ".csv", ".json")
     check_targets([source, *([previous] if previous else [])], files.targets)
     search |= {"communities": communities or None}
     rule_set = load_file(Path(rules)) if rules.endswith(".toml") else load_preset(rules)
@@ -341,6 +346,9 @@ def _say_plan(program: Program, report: dict[str, Any]) -> None:
             torn=ground["pieces_not_contiguous"],
         )
     )
+    kinds = [proof["kind"] for proof in report["recipe"].get("proofs", {}).values()]
+    if kinds and report["recipe"]["effort"] != "draft":
+        click.echo(program.sentence("partition.summary_proofs", count=len(kinds), proven=kinds.count("optimal")))
     for tier in report.get("moves", {}).get("tiers", ()):
         ratio = tier["kept_ratio"]
         click.echo(

@@ -11,10 +11,13 @@ import click
 from gis import embedded, plan_report, plan_review
 from gis.db import make_engine, unit_of_work
 from gis.division import Division
-from gis.exchange import folium_map, plan_file, town_file
+from gis.errors import InvalidInput, NotFound
+from gis.exchange import folium_map, plan_file, plan_report_page, town_file
+from gis.exchange.town_file import replacing
 from gis.town import Town
 from scripts.plan_reports import write
 from scripts.program import Program, pass_program
+from scripts.targets import check_ending, check_targets
 
 
 @click.command()
@@ -38,8 +41,12 @@ def command(
     holds all it needs and opens without a network.
     """
     language = lang or program.language
+    sources = [path for path in (Path(plan) if not plan.isdecimal() else None, town) if path is not None]
+    check_ending(out, ".html", *(() if as_map else (".json",)))
+    check_targets(sources, [(out, _is_page)])
     if as_map:
-        out.write_text(_map(program, plan, town, title), encoding="utf-8")
+        with replacing(out) as file:
+            file.write_text(_map(program, plan, town, title), encoding="utf-8")
     else:
         report, division, ground = _report(program, plan, town, title)
         write(out, report, division, ground, language=language)
@@ -50,7 +57,8 @@ def _report(
     program: Program, plan: str, town: Path | None, title: str | None
 ) -> tuple[Mapping[str, Any], Division, Town]:
     if not plan.isdecimal():
-        division, ground = plan_file.read(Path(plan)), _ground(town)
+        division = _division(plan)
+        ground = _ground(town, division)
         return plan_report.collect(division, ground, title=title or Path(plan).stem), division, ground
     engine = make_engine(embedded.database_url(program.settings))
     try:
@@ -60,15 +68,40 @@ def _report(
         engine.dispose()
 
 
-def _ground(town: Path | None) -> Town:
-    return Town() if town is None else town_file.read(town)
+def _is_page(path: Path) -> bool:
+    """Whether a file is a report or a map, and so may be replaced."""
+    return plan_report_page.is_one(path) or (path.suffix == ".html" and folium_map.is_one(path))
+
+
+def _division(plan: str) -> Division:
+    if not Path(plan).is_file():
+        raise NotFound("import.no_file", path=plan)
+    return plan_file.read(Path(plan))
+
+
+def _ground(path: Path | None, division: Division) -> Town:
+    """The town below a plan.
+
+    Raises
+    ------
+    InvalidInput
+        ``report.other_town`` where the plan's communities are not in it.
+    """
+    if path is None:
+        return Town()
+    town = town_file.read(path)
+    missing = sorted(set(division.cells[0]["community"].astype(str)) - set(town["communities"]["code"].astype(str)))
+    if missing:
+        raise InvalidInput("report.other_town", path=str(path), communities=missing[:5])
+    return town
 
 
 def _map(program: Program, plan: str, town: Path | None, title: str | None) -> str:
     leaflet = folium_map.leaflet_folder(program.settings.web_dist)
     if not plan.isdecimal():
-        division, name = plan_file.read(Path(plan)), title or Path(plan).stem
-        return folium_map.report_html(division, _ground(town), title=name, leaflet=leaflet, language=program.language)
+        division, name = _division(plan), title or Path(plan).stem
+        ground = _ground(town, division)
+        return folium_map.report_html(division, ground, title=name, leaflet=leaflet, language=program.language)
     engine = make_engine(embedded.database_url(program.settings))
     try:
         with unit_of_work(engine) as session:

@@ -53,6 +53,18 @@ def with_layer(name: str) -> IsOurs:
     return is_ours
 
 
+def check_ending(path: Path | None, *endings: str) -> None:
+    """Refuse a name that promises another kind of file.
+
+    Raises
+    ------
+    InvalidInput
+        ``partition.bad_ending``.
+    """
+    if path is not None and path.suffix.lower() not in endings:
+        raise InvalidInput("partition.bad_ending", path=str(path), endings=" / ".join(endings))
+
+
 def _is_same(one: Path, other: Path) -> bool:
     if one.exists() and other.exists():
         return one.samefile(other)

@@ -88,6 +88,15 @@ class _Start(MacroElement):
         self.language = language
 
 
+def is_one(path: Path) -> bool:
+    """Whether a file is a map of `report_html`, and so may be replaced."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return ".leaflet-pane" in file.read(2_000)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def report_html(
     division: Division,
     town: Town,

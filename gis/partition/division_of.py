@@ -56,6 +56,8 @@ def divide_town(
     locks = locks or Locks()
     if previous is not None:
         pasts = pasts_of(previous, rules, stability=stability, locks=locks)
+        if not pasts.keys() & {job.code for job in jobs}:
+            raise InvalidInput("partition.other_plan")
         jobs = [replace(job, past=pasts.get(job.code)) for job in jobs]
         recipe["redraw"] = stated(stability, locks)
     elif locks:

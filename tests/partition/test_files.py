@@ -110,6 +110,51 @@ def test_a_file_of_another_kind_or_a_protected_one_is_not_replaced(tmp_path: Pat
     assert run(["partition", str(source), "--out", str(tmp_path / "nowhere" / "plan.gpkg")]) == 3
 
 
+def test_no_command_writes_over_what_it_reads_or_what_is_not_its_own(tmp_path: Path) -> None:
+    source, plan, page = tmp_path / "town.gpkg", tmp_path / "plan.gpkg", tmp_path / "page.html"
+    town_file.write(clean(small_town())[0], source)
+    assert run(["partition", str(source), "--out", str(plan)]) == 0
+    kept = {path: path.read_bytes() for path in (source, plan)}
+
+    assert run(["report", str(plan), "--out", str(plan)]) == 2
+    assert run(["report", str(plan), "--out", str(tmp_path / "page.pdf")]) == 2
+    assert run(["report", str(plan), "--out", str(tmp_path / "none" / "page.html")]) == 3
+    assert run(["bench", "instance", str(source), "--out", str(source)]) == 2
+    instance = tmp_path / "town.json.gz"
+    assert run(["bench", "instance", str(source), "--out", str(instance)]) == 0
+    assert run(["bench", "partition", str(instance), "--effort", "draft", "--labels", str(source)]) == 2
+    assert {path: path.read_bytes() for path in kept} == kept
+
+    assert run(["report", str(plan), "--out", str(page)]) == 0
+    page.chmod(0o444)
+    written = page.read_bytes()
+    assert run(["report", str(plan), "--out", str(page)]) == 2
+    assert page.read_bytes() == written
+
+
+def test_a_plan_or_a_town_of_another_place_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, elsewhere, plan = (tmp_path / name for name in ("town.gpkg", "elsewhere.gpkg", "plan.gpkg"))
+    town_file.write(clean(small_town())[0], source)
+    other = town({"901": ground(5, 4)}, estate(5, 4, 33), [])
+    town_file.write(clean(other)[0], elsewhere)
+    assert run(["partition", str(source), "--out", str(plan)]) == 0
+
+    redrawn = ["partition", str(elsewhere), "--out", str(tmp_path / "new.gpkg"), "--previous", str(plan)]
+    assert run(["--language", "en", *redrawn]) == 2
+    assert "None of the communities of the plan in force" in capsys.readouterr().err
+    page = ["report", str(plan), "--town", str(elsewhere), "--out", str(tmp_path / "page.html")]
+    assert run(["--language", "en", *page]) == 2
+    assert "001" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("metres", ["nan", "-1", "60"])
+def test_corners_are_left_out_within_reason(metres: str, tmp_path: Path) -> None:
+    source = tmp_path / "town.gpkg"
+    town_file.write(clean(small_town())[0], source)
+    assert run(["partition", str(source), "--out", str(tmp_path / "plan.gpkg"), "--simplify", metres]) == 2
+    assert not (tmp_path / "plan.gpkg").exists()
+
+
 def test_unknown_rules_and_a_broken_rule_file_are_told(tmp_path: Path) -> None:
     source = tmp_path / "in.gpkg"
     town_file.write(small_town(), source)
