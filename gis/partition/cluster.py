@@ -13,6 +13,7 @@ import math
 import pickle
 import platform
 import queue
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ R = TypeVar("R")
 
 CONNECT_S = 10.0
 EMPTY_S = 60.0  # a worker that was killed is back by then, or will not come back
+ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://[^/:]*(\[[^]]*\])?(:\d+)?(/.*)?")
 REPORT_S = 0.5  # between two reports of one job
 AHEAD = 2  # jobs sent out for each thread of the cluster; more would only fill its memory
 
@@ -55,6 +57,9 @@ def over_cluster(
 
 
 def _connect(address: str) -> Client:
+    # Looked at first: a client that fails half way through its making is waited for when it is thrown away.
+    if not ADDRESS.fullmatch(address):
+        raise InvalidInput("spreading.bad_address", address=address, reason="tcp://HOST:PORT")
     try:
         return Client(address, timeout=CONNECT_S, set_as_default=False)
     except ValueError as error:
