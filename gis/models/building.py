@@ -202,6 +202,4 @@ class ImportRun(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    findings: Mapped[list[dict[str, Any]]] = mapped_column(
-        JSONB(), server_default=text("'[]'")
-    )
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB(), server_default=text("'[]'"))
