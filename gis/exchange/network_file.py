@@ -77,8 +77,15 @@ def read(
     found = {column: columns.find(headers, names) for column, names in COLUMN_NAMES.items()}
     data = pd.DataFrame({c: raw[h] if h else pd.Series(None, index=raw.index, dtype=object) for c, h in found.items()})
     data["code"] = data["code"].map(_word)
-    placed = place(np.asarray(shapes, dtype=object), "communities", raw.index.to_numpy(dtype=np.int64),
-                   [None if pd.isna(code) else str(code) for code in data["code"]], system)  # fmt: skip
+    codes = [None if pd.isna(code) else str(code) for code in data["code"]]
+    try:
+        placed = place(
+            np.asarray(shapes, dtype=object), "communities", raw.index.to_numpy(dtype=np.int64), codes, system
+        )
+    except InvalidInput as error:
+        if error.code != "import.all_outside_crs":
+            raise
+        raise InvalidInput("merge.outside_crs", **{**error.params, "network": name, "path": source.name}) from error
     data.index = raw.index - 1
     frame = gpd.GeoDataFrame(data, geometry=gpd.GeoSeries(placed.geometries_wgs84, index=data.index, crs=WGS84_CODE))
     told = (*findings, *(replace(finding, layer=name) for finding in placed.findings))

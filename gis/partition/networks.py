@@ -265,7 +265,8 @@ def sheet_of(town: Town, networks: Sequence[Network]) -> Sheet:
     Raises
     ------
     InvalidInput
-        ``partition.no_communities``; ``merge.no_networks``; ``merge.same_network`` if two have one code.
+        ``partition.no_communities``; ``merge.no_networks``; ``merge.same_network`` if two have one code;
+        ``merge.network_elsewhere`` if none of a network's cells lies in the town.
     """
     communities = town.geo("communities")
     if not len(communities):
@@ -276,18 +277,23 @@ def sheet_of(town: Town, networks: Sequence[Network]) -> Sheet:
     if again := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInput("merge.same_network", networks=again)
     zone = crs.zone_of(communities)
+    ground = _metric(communities.geometry.to_numpy(), zone)
+    cells = tuple(_metric(network.cells.geometry.to_numpy(), zone) for network in networks)
+    for network, shapes in zip(networks, cells, strict=True):
+        if not len(shapely.STRtree(ground).query(shapes, predicate="intersects")[0]):
+            raise InvalidInput("merge.network_elsewhere", network=network.name)
     buildings = town["buildings"]
     footprints = _metric(buildings.geometry.to_numpy(), zone) if len(buildings) else np.empty(0, dtype=object)
     return Sheet(
         zone,
-        _metric(communities.geometry.to_numpy(), zone),
+        ground,
         [str(code) for code in communities["code"]],
         [str(code) for code in buildings["code"]],
         footprints,
         np.asarray(shapely.point_on_surface(footprints), dtype=object),
         buildings["households"].fillna(0).to_numpy(dtype=np.int64),
         tuple(networks),
-        tuple(_metric(network.cells.geometry.to_numpy(), zone) for network in networks),
+        cells,
     )
 
 

@@ -220,6 +220,14 @@ def test_the_leading_network_keeps_its_cells_where_they_are_in_band(half: shapel
         merge(square, load_preset("bishan"), [lead], lead="食药监")
 
 
+def test_a_network_of_another_place_is_refused() -> None:
+    far = network("城管", {"c1": shapely.box(90_000, 90_000, 90_100, 90_100)})
+    with pytest.raises(InvalidInput) as caught:
+        merge(one_estate(), load_preset("bishan"), [security(), far])
+    assert caught.value.code == "merge.network_elsewhere"
+    assert caught.value.params == {"network": "城管"}
+
+
 def test_the_same_seed_gives_the_same_merging() -> None:
     again = merge(place(), load_preset("bishan"), [security(), order(), food()], seed=2)
     pd.testing.assert_frame_equal(again.shares, merged().shares)
@@ -232,7 +240,7 @@ def test_the_same_seed_gives_the_same_merging() -> None:
 def test_whatever_the_networks_are_shares_add_up(drawn: list[list[tuple[int, int, int, int]]]) -> None:
     networks = [
         network(f"n{i}", {f"c{j}": shapely.box(10 * x, 6 * y, 10 * (x + w), 6 * (y + h))
-                          for j, (x, y, w, h) in enumerate(cells)})
+                          for j, (x, y, w, h) in enumerate([*cells, (20, 20, 2, 2)])})
         for i, cells in enumerate(drawn)
     ]  # fmt: skip
     made = merge(one_estate(), load_preset("bishan"), networks)
