@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +57,7 @@ def test_the_list_the_counters_and_the_api_say_the_same(visit: Opener) -> None:
     closed.click()
     expect(page.get_by_text(f"显示 {told} 件")).to_be_visible()
     assert set(page.locator(".incident").evaluate_all("rows => rows.map(r => r.dataset.status)")) == {"closed"}
-    page.wait_for_function("location.search.includes('status=closed')")
+    expect(page).to_have_url(re.compile(r"[?&]status=closed"))
 
 
 def test_a_dispatcher_accepts_and_dispatches(visit: Opener, as_user: Callable[[str], Ask]) -> None:

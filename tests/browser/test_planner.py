@@ -40,7 +40,8 @@ def test_go_to_shows_the_place_of_a_violation(visit: Opener, site: Site) -> None
     row.get_by_role("button", name="定位").click()
     card = seen.page.get_by_role("complementary", name="网格详情")
     expect(card.get_by_role("heading", name=wanted["cell_code"])).to_be_visible()
-    seen.page.wait_for_function("before => location.href !== before && /[?&]at=/.test(location.href)", arg=before)
+    expect(seen.page).not_to_have_url(before)
+    expect(seen.page).to_have_url(re.compile(r"[?&]at="))
     address = seen.page.evaluate("location.search")
     assert f"cell={wanted['cell_id']}" in address
     lon, lat = (float(x) for x in re.findall(r"at=([\d.-]+),([\d.-]+)", address)[0])
