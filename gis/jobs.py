@@ -198,6 +198,15 @@ def _latest(plan_id: int) -> Select[PlanRun]:
     return select(PlanRun).where(PlanRun.plan_id == plan_id).order_by(PlanRun.id.desc()).limit(1)
 
 
+def _open_run(session: Session, plan_id: int) -> PlanRun:
+    """A plan's run that is not over, locked; otherwise ``plan.run_over``."""
+    run = run_of(session, plan_id)
+    session.refresh(run, with_for_update=True)
+    if run.state not in OPEN_STATES:
+        raise WrongState("plan.run_over", plan_id=plan_id, state=run.state)
+    return run
+
+
 def cancel(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> PlanRun:
     """A run is asked to stop: at once if it still waits, at its next step if it runs.
 
@@ -206,10 +215,7 @@ def cancel(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> Pl
     WrongState
         ``plan.run_over``.
     """
-    run = run_of(session, plan_id)
-    session.refresh(run, with_for_update=True)
-    if run.state not in OPEN_STATES:
-        raise WrongState("plan.run_over", plan_id=plan_id, state=run.state)
+    run = _open_run(session, plan_id)
     run.cancel_requested = True
     if run.state == "queued":
         run.state, run.finished_at = "cancelled", now
@@ -225,10 +231,7 @@ def finish(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> Pl
     WrongState
         ``plan.run_over``.
     """
-    run = run_of(session, plan_id)
-    session.refresh(run, with_for_update=True)
-    if run.state not in OPEN_STATES:
-        raise WrongState("plan.run_over", plan_id=plan_id, state=run.state)
+    run = _open_run(session, plan_id)
     # Beside the row's version, which the worker's own writing is held against.
     session.execute(
         text("UPDATE plan SET recipe = recipe || :enough WHERE id = :id"), {"enough": ENOUGH, "id": plan_id}

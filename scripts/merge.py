@@ -26,6 +26,7 @@ from gis.partition.quality import statistics
 from gis.rule_set import load_file, load_preset, preset_codes
 from gis.town import Town
 from scripts.program import Program, pass_program, print_json
+from scripts.summary import say_statistics
 from scripts.targets import check_targets, with_layer
 
 SHOWN = 12
@@ -198,24 +199,7 @@ def _say(program: Program, report: dict[str, Any], findings: list[Finding], writ
             saving="–" if saving is None else f"{saving:.1%}",
         )
     )
-    for tier in report["statistics"]["tiers"]:
-        ratio = tier["in_band_ratio"]
-        click.echo(
-            program.sentence(
-                "partition.summary_tier",
-                name=tier["name_zh" if program.language == "zh" else "name_en"],
-                cells=tier["cells"],
-                in_band="–" if ratio is None else f"{ratio:.1%}",
-                least=tier["households_min"],
-                most=tier["households_max"],
-                mean=tier["households_mean"],
-            )
-        )
-    ground = report["statistics"]
-    click.echo(
-        program.sentence("partition.summary_ground", gap=ground["gap_m2"], overlap=ground["overlap_m2"],
-                         torn=ground["pieces_not_contiguous"])
-    )  # fmt: skip
+    say_statistics(program, report["statistics"])
     if findings:
         program.say("partition.summary_findings", count=len(findings))
         for finding in findings[:SHOWN]:

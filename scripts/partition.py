@@ -27,6 +27,7 @@ from gis.rule_set import RuleSet, load_file, load_preset, preset_codes
 from gis.town import Town
 from scripts.interrupting import asked_to_finish
 from scripts.program import Program, pass_program, print_json
+from scripts.summary import say_statistics
 from scripts.targets import IsOurs, check_ending, check_targets, with_layer
 
 SHOWN = 12
@@ -324,28 +325,7 @@ def _say_plan(program: Program, report: dict[str, Any]) -> None:
     numbers = {key: report[key] for key in ("communities", "households", "seconds")}
     click.echo(program.sentence("partition.summary", **numbers))
     name = "name_zh" if program.language == "zh" else "name_en"
-    for tier in report["statistics"]["tiers"]:
-        ratio = tier["in_band_ratio"]
-        click.echo(
-            program.sentence(
-                "partition.summary_tier",
-                name=tier[name],
-                cells=tier["cells"],
-                in_band="–" if ratio is None else f"{ratio:.1%}",
-                least=tier["households_min"],
-                most=tier["households_max"],
-                mean=tier["households_mean"],
-            )
-        )
-    ground = report["statistics"]
-    click.echo(
-        program.sentence(
-            "partition.summary_ground",
-            gap=ground["gap_m2"],
-            overlap=ground["overlap_m2"],
-            torn=ground["pieces_not_contiguous"],
-        )
-    )
+    say_statistics(program, report["statistics"])
     kinds = [proof["kind"] for proof in report["recipe"].get("proofs", {}).values()]
     if kinds and report["recipe"]["effort"] != "draft":
         click.echo(program.sentence("partition.summary_proofs", count=len(kinds), proven=kinds.count("optimal")))

@@ -52,7 +52,7 @@ TERMS: tuple[Term, ...] = (
     Term("similarity", "1 - Σ share² of housing classes and uses, by households", "cell", 60.0, 0.0, "构成相似"),
     Term("span", "longest walk between two inhabited places", "m", 0.0, 0.0,
          "方便管理; at rest by default, because reach and compactness already hold a cell together"),
-    Term("stability", "households that leave the cell of the plan in force", "household", 1.0, 1.0,
+    Term("stability", "households that leave the cell of the plan in force", "household", 1.5, 1.5,
          "a redraw changes as little as it must; counts only where there is a plan in force"),
 )  # fmt: skip
 

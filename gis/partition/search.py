@@ -49,7 +49,7 @@ class Effort:
 WARM = 300.0
 MEMO_BITS = (12, 17)  # least and most; 2 MB at most
 
-# So hot at first that a cell may leave its band (2,000) now and then: colder searches ended 1 % worse in the same time.
+# So hot at first that a cell may leave its band (2,000) now and then: colder ones ended up to 1 % worse in that time.
 EFFORTS: Mapping[str, Effort] = {
     "draft": Effort(4, 3_000, 20, 1_600.0, 15.0, patience=10),
     "full": Effort(16, 10_000, 120, 1_200.0, 8.0),
