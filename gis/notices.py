@@ -27,7 +27,7 @@ APPLICATION = "wangge notices"
 _PATIENCE_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STOP_S = 2.0
 # A server that vanished without a word is given up after some 30 seconds.
-_CONNECTION = {
+_CONNECTION: dict[str, str | int] = {
     "application_name": APPLICATION,
     "connect_timeout": 10,
     "keepalives": 1,
@@ -114,6 +114,9 @@ class Notices:
         told: set[_Subscription] = set()
         channels: set[str] = set()
         pull = self._pull.fileno()
+        waiting = select.poll()  # not select(): with thousands of streams open, numbers of files grow beyond it
+        waiting.register(pull, select.POLLIN)
+        waiting.register(connection.fileno(), select.POLLIN)
         while not self._stopping.is_set():
             with self._lock:
                 present = {channel: list(asking) for channel, asking in self._subscriptions.items()}
@@ -128,8 +131,7 @@ class Notices:
                 for one in present.get(notice.channel, ()):
                     _call(one.heard, notice.payload)
             yield
-            rung, _, _ = select.select([connection.fileno(), pull], [], [])
-            if pull in rung:
+            if any(ready == pull for ready, _ in waiting.poll()):
                 self._pull.recv(4096)
 
 
