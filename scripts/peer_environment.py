@@ -1,12 +1,14 @@
-"""The other engines' environment: made when first asked for, in the user's cache, by hash; and runs within it.
+"""The other engines' environments: made when first asked for, in the user's cache, by hash; and runs within them.
 
-Their newest releases want other versions than ours and libraries that cannot be loaded beside ours, so they get an
-interpreter of their own, and each run a process of its own that is ended when its time is over.
+Their newest releases want other versions than ours and libraries that cannot be loaded beside ours, so they get
+interpreters of their own, one for each lock file, and each run a process of its own that is ended when its time is
+over.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,6 +27,9 @@ from gis.errors import Unavailable
 
 HERE = Path(__file__).parent
 LOCK = HERE / "peers.lock"
+"""Of the engines that divide graphs and ground."""
+MAP_LOCK = HERE / "map_peers.lock"
+"""Of those that join points with areas and serve features and tiles."""
 RUNNER = HERE / "peers" / "run_peers.py"
 PYTHONS = ("3.12", "3.13")
 """Tried before our own interpreter, in this order: the newest momepy and spopt need 3.12."""
@@ -61,8 +66,8 @@ class PeerAnswer:
 
 
 @cache
-def peer_python() -> Path:
-    """The interpreter of the peers' environment, which is made where it is not there yet.
+def peer_python(lock: Path = LOCK) -> Path:
+    """The interpreter of the environment that a lock file describes, which is made where it is not there yet.
 
     Raises
     ------
@@ -70,21 +75,40 @@ def peer_python() -> Path:
         ``bench.no_peers`` if it cannot be made, as without a package registry.
     """
     base = _newest_python()
-    named = hashlib.sha256(LOCK.read_bytes() + os.path.realpath(base).encode()).hexdigest()[:12]
+    named = hashlib.sha256(lock.read_bytes() + os.path.realpath(base).encode()).hexdigest()[:12]
     cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache_home / "wangge" / f"peers-{named}"
+    folder = cache_home / "wangge" / f"{lock.stem}-{named}"
     python, ready = folder / "bin" / "python", folder / "ready"
-    if not ready.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _run([base, "-m", "venv", str(folder)])
-            _run([*_installer(python), "--require-hashes", "--no-deps", "-r", str(LOCK)])
-        except (OSError, subprocess.SubprocessError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise Unavailable("bench.no_peers", reason=_last_words(error), lock=str(LOCK)) from error
-        ready.touch()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            if not ready.exists():
+                _make(folder, base, python, lock)
+                ready.touch()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable("bench.no_peers", reason=_last_words(error), lock=str(lock)) from error
     return python
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else makes the same environment meanwhile; the lock lies on the folder that holds it, so nothing stays."""
+    number = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _make(folder: Path, base: str, python: Path, lock: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        _run([base, "-m", "venv", str(folder)])
+        _run([*_installer(python), "--require-hashes", "--no-deps", "-r", str(lock)])
+    except BaseException:  # also Ctrl-C
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _newest_python() -> str:
