@@ -4,6 +4,7 @@ from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
 from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent
+from gis.models.live import LiveEvent
 from gis.models.people import (
     Assignment,
     AuditLog,
@@ -48,6 +49,7 @@ __all__ = [
     "Incident",
     "IncidentCategory",
     "IncidentEvent",
+    "LiveEvent",
     "Ltree",
     "Plan",
     "PlanCommunity",
