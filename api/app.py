@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 import tiles.router
 from api import deps, errors, live, pages
+from api.front import FrontedApp
 from api.guard import Guard
 from api.routes import ROUTERS
 from gis.db import make_engine
@@ -52,7 +53,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
             yield
         services.engine.dispose()
 
-    app = FastAPI(
+    app = FrontedApp(
         title="Wangge",
         version="0.1.0",
         description=_DESCRIPTION,

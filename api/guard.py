@@ -48,7 +48,7 @@ REPORT_POLICY = "; ".join(
 )
 """The self-contained report has its scripts inside; the sandbox keeps them away from the session."""
 
-_HEADERS = {
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -129,7 +129,7 @@ def _stamping(send: Send, request_id: str) -> Send:
             headers = MutableHeaders(scope=message)
             headers.setdefault("Content-Security-Policy", PAGE_POLICY)
             headers["X-Request-ID"] = request_id
-            for name, value in _HEADERS.items():
+            for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
 

@@ -1,10 +1,12 @@
 """Tables and nothing else; what may be done with them stands in the use cases."""
 
+from gis.models.access import AccessToken, IncidentSource
 from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
 from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent
 from gis.models.live import LiveEvent
+from gis.models.notice import ChangeNote
 from gis.models.people import (
     Assignment,
     AuditLog,
@@ -30,6 +32,7 @@ from gis.models.rules import PostRow, RuleSetRow, TierRow
 
 __all__ = [
     "SRID",
+    "AccessToken",
     "AdminArea",
     "Assignment",
     "AuditLog",
@@ -38,6 +41,7 @@ __all__ = [
     "Building",
     "BuildingPart",
     "CalendarDay",
+    "ChangeNote",
     "Compound",
     "Department",
     "Grid",
@@ -49,6 +53,7 @@ __all__ = [
     "Incident",
     "IncidentCategory",
     "IncidentEvent",
+    "IncidentSource",
     "LiveEvent",
     "Ltree",
     "Plan",

@@ -80,6 +80,9 @@ class Assignment(Base):
         Index("ix_assignment_grid_id", "grid_id"),
         Index("ix_assignment_area_id", "area_id"),
         Index("ix_assignment_staff_id", "staff_id"),
+        # The dates at which posts begin and end: what `gis.in_force` looks for.
+        Index("ix_assignment_begins", text("lower(valid_during)")),
+        Index("ix_assignment_ends", text("upper(valid_during)")),
     )
 
     id: Mapped[Id]

@@ -1,0 +1,219 @@
+"""Which plans and whose posts hold at an instant, put into keys; and a thread that tells when that changes.
+
+Equal keys mean equal answers, in every process on every machine, so what is made from the database is kept under
+them. The keys cost two small queries: plans in force by their links, people by the notes that triggers leave
+(`gis.models.ChangeNote`) and by the last date at which a post began or ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from gis.db import unit_of_work
+from gis.errors import GridError
+from gis.notices import Notices
+
+log = logging.getLogger("wangge.in_force")
+
+POLL_S = 5.0
+"""So late at most is a change seen whose notice was lost."""
+PLAN_CHANNEL, PEOPLE_CHANNEL = "wangge_plan", "wangge_people"
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What governs at an instant.
+
+    Attributes
+    ----------
+    at : datetime
+    links : tuple of (int, int)
+        Community and the plan that governs it, by community.
+    cells_key, people_key : str
+        Names of what is made from the cells, and from people and areas; 24 hexadecimal digits. A people key belongs
+        to one cells key.
+    next_change : datetime or None
+        The next date known at which a plan or a post begins or ends.
+    """
+
+    at: datetime
+    links: tuple[tuple[int, int], ...]
+    cells_key: str
+    people_key: str
+    next_change: datetime | None
+
+    @property
+    def version(self) -> str:
+        """Name of the whole, as answers carry it."""
+        return f"{self.cells_key[:12]}.{self.people_key[:12]}"
+
+
+def in_force(session: Session, at: datetime) -> InForce:
+    """What governs at an instant, in the past, at present, or as far as it is settled in the future."""
+    rows = session.execute(_LINKS, {"at": at}).all()
+    marks = session.execute(_MARKS, {"at": at}).one()
+    cells_key = _digest("cells", marks.database, *((row.community_id, row.plan_id, row.published_at) for row in rows))
+    return InForce(
+        at=at,
+        links=tuple((row.community_id, row.plan_id) for row in rows),
+        cells_key=cells_key,
+        people_key=_digest("people", cells_key, marks.notes, marks.newest_note, marks.sum_of_notes, marks.last_change),
+        next_change=marks.next_change,
+    )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+class Keeper:
+    """Tells those who asked whenever another version is in force; a version stays while the database is away.
+
+    It looks when a notice comes, when the next date comes, and every few seconds whatever comes.
+
+    Parameters
+    ----------
+    engine : Engine
+    notices : Notices
+        Must be running beside; the keeper does not start it.
+    clock : callable
+        Gives the present, aware.
+    poll_s : float
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        notices: Notices,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._poll_s = poll_s
+        self._listeners: dict[Callable[[InForce], None], tuple[str, str] | None] = {}
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._is_away = False
+        self.present: InForce | None = None
+        for channel in (PLAN_CHANNEL, PEOPLE_CHANNEL):
+            notices.subscribe(channel, lambda _: self.look(), self.look)
+
+    def on_change(self, listener: Callable[[InForce], None]) -> None:
+        """Have a function called, in the keeper's thread, with what is in force now and whenever that changes.
+
+        One that raises is called again at the next look.
+        """
+        with self._lock:
+            self._listeners[listener] = None
+        self.look()
+
+    def look(self) -> None:
+        """Look soon, without waiting for it."""
+        self._woken.set()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Keep watch for as long as the context is open."""
+        self._stopping.clear()
+        thread = threading.Thread(target=self._run, name="wangge-keeper", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._woken.set()
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            self.look_now()
+            self._woken.wait(self._pause_s())
+
+    def look_now(self) -> None:
+        """Look in this thread, and tell the listeners before it returns."""
+        try:
+            with unit_of_work(self._engine) as session:
+                found = in_force(session, self._clock())
+        except (GridError, SQLAlchemyError) as error:
+            if not self._is_away:
+                log.warning("cannot ask the database what is in force (%s); the last answer stays", error)
+            self._is_away = True
+            return
+        self._is_away = False
+        self.present = found
+        with self._lock:
+            waiting = [one for one, told in self._listeners.items() if told != (found.cells_key, found.people_key)]
+        for listener in waiting:
+            self._tell(listener, found)
+
+    def _tell(self, listener: Callable[[InForce], None], found: InForce) -> None:
+        try:
+            listener(found)
+        except Exception:  # one listener's fault must not keep the others from the new version
+            log.exception("what is in force changed, and a listener failed; it is asked again")
+            return
+        with self._lock:
+            self._listeners[listener] = (found.cells_key, found.people_key)
+
+    def _pause_s(self) -> float:
+        due = self.present.next_change if self.present else None
+        if due is None:
+            return self._poll_s
+        return min(max((due - self._clock()).total_seconds(), 0.001), self._poll_s)
+
+
+_LINKS = text(
+    """
+    SELECT link.community_id, link.plan_id, plan.published_at
+    FROM plan_community AS link
+    INNER JOIN plan ON link.plan_id = plan.id
+    WHERE link.in_force_during @> CAST(:at AS timestamptz)
+    ORDER BY link.community_id
+    """
+)
+
+# Both ends of the ranges stand in an index, so each of the four dates is one step down a tree. Notes are added up
+# because they may be committed out of the order of their ids.
+_MARKS = text(
+    """
+    SELECT
+        (SELECT system_identifier FROM pg_control_system())::text || '.' || (
+            SELECT oid FROM pg_database WHERE datname = current_database()
+        ) AS database,
+        note.notes, note.newest_note, note.sum_of_notes, known.last_change, known.next_change
+    FROM (
+        SELECT count(*) AS notes, max(id) AS newest_note, coalesce(sum(id), 0)::text AS sum_of_notes FROM change_note
+    ) AS note
+    CROSS JOIN (
+        SELECT
+            greatest(
+                (SELECT max(lower(valid_during)) FROM assignment WHERE lower(valid_during) <= CAST(:at AS timestamptz)),
+                (SELECT max(upper(valid_during)) FROM assignment WHERE upper(valid_during) <= CAST(:at AS timestamptz))
+            ) AS last_change,
+            least(
+                (SELECT min(lower(valid_during)) FROM assignment WHERE lower(valid_during) > CAST(:at AS timestamptz)),
+                (SELECT min(upper(valid_during)) FROM assignment WHERE upper(valid_during) > CAST(:at AS timestamptz)),
+                (
+                    SELECT min(edge)
+                    FROM plan_community
+                    CROSS JOIN LATERAL (VALUES (lower(in_force_during)), (upper(in_force_during))) AS of_range (edge)
+                    WHERE edge > CAST(:at AS timestamptz)
+                )
+            ) AS next_change
+    ) AS known
+    """
+)
