@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
+from api.credentials import Credential, actor_of, credential_of
 from api.errors import MEDIA_TYPE, language_of
-from gis import accounts
 from gis.db import unit_of_work
 from gis.errors import InvalidInput, NotAllowed, NotSignedIn
 from gis.listing import Listed, Row, Window
@@ -29,7 +29,6 @@ from gis.settings import Settings
 if TYPE_CHECKING:
     from api.live import Broadcaster
 
-SESSION_COOKIE = "wangge_session"
 Compression = GZipMiddleware
 
 MAX_SESSIONS = 20
@@ -102,18 +101,15 @@ Language = Annotated[str, Depends(language_of)]
 
 
 def signed_in(request: Request, session: SessionDep, at: Now) -> Actor:
-    """Whoever the session cookie stands for.
+    """Whoever the session cookie, or a program's token, stands for.
 
     Raises
     ------
     NotSignedIn
-        ``access.no_session`` without a cookie; what `gis.accounts.actor_of_token` raises for a dead one.
+        ``access.no_session``, ``access.bad_token`` (`api.credentials`).
     """
-    token = request.cookies.get(SESSION_COOKIE)
-    if not token:
-        raise NotSignedIn("access.no_session")
     idle = timedelta(hours=services(request).settings.session_hours)
-    return accounts.actor_of_token(session, token=token, now=at, idle=idle)
+    return actor_of(session, credential_of(request), now=at, idle=idle)
 
 
 CurrentActor = Annotated[Actor, Depends(signed_in)]
@@ -141,11 +137,12 @@ def allow(action: Action) -> Any:
     return Depends(Allowed(action))
 
 
-def still_allowed(services: Services, token: str, action: Action) -> bool:
-    """Whether a session that opened a stream still stands and may still do it."""
+def still_allowed(services: Services, shown: Credential | None, action: Action) -> bool:
+    """Whether a session or token that opened a stream still stands and may still do it."""
+    idle = timedelta(hours=services.settings.session_hours)
     try:
         with unit_of_work(services.engine) as session:
-            actor = accounts.actor_of_token(session, token=token, now=services.clock())
+            actor = actor_of(session, shown, now=services.clock(), idle=idle)
     except NotSignedIn:
         return False
     return may_anywhere(actor, action)

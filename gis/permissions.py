@@ -54,6 +54,18 @@ class Action(StrEnum):
     VIEW_AUDIT = "view_audit"
 
 
+READING = frozenset(
+    {
+        Action.VIEW_MAP,
+        Action.VIEW_DRAFTS,
+        Action.VIEW_CONTACTS,
+        Action.VIEW_INCIDENTS,
+        Action.EXPORT_DATA,
+        Action.VIEW_AUDIT,
+    }
+)
+"""What changes nothing: the most that a program's token may do unless it was given to write."""
+
 _VIEW = frozenset({Action.VIEW_MAP, Action.VIEW_INCIDENTS})
 _SERVE = _VIEW | {Action.VIEW_CONTACTS, Action.REPORT_INCIDENT, Action.COMMENT_INCIDENT}
 
@@ -116,6 +128,8 @@ class Actor:
     grants: tuple[Grant, ...] = ()
     staff_id: int | None = None
     must_change_password: bool = False
+    limited_to: frozenset[Action] | None = None
+    """What a program's token is limited to, whatever the grants of its account say; ``None`` is not limited."""
 
 
 SYSTEM = Actor(user_id=None, name="system", grants=(Grant(Role.ADMINISTRATOR),))
@@ -135,7 +149,25 @@ def is_within(path: str, scope: str) -> bool:
 
 def scopes(actor: Actor, action: Action) -> tuple[str, ...]:
     """The paths under which somebody may do something, sorted; empty if nowhere."""
+    if actor.limited_to is not None and action not in actor.limited_to:
+        return ()
     return tuple(sorted({grant.area_path for grant in actor.grants if action in PERMISSIONS[grant.role]}))
+
+
+def common_scopes(actor: Actor, *actions: Action) -> tuple[str, ...]:
+    """The paths under which somebody may do all of several things: of two that overlap the deeper counts.
+
+    Examples
+    --------
+    >>> actor = Actor(1, "a", (Grant(Role.VIEWER, "210681"), Grant(Role.PLANNER, "210681.210681001")))
+    >>> common_scopes(actor, Action.VIEW_MAP, Action.EXPORT_DATA)
+    ('210681.210681001',)
+    """
+    common = set(scopes(actor, actions[0]))
+    for action in actions[1:]:
+        held = scopes(actor, action)
+        common = {a if is_within(a, b) else b for a in common for b in held if is_within(a, b) or is_within(b, a)}
+    return tuple(sorted(common))
 
 
 def may(actor: Actor, action: Action, path: str | None) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from gis import accounts, areas, staff
+from gis import accounts, areas, staff, tokens
 from gis.permissions import SYSTEM, Role
 from scripts.program import Program, pass_program, print_json
 from scripts.transaction import transaction
@@ -150,3 +151,52 @@ def _password(ask: bool) -> str:
         asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return asked
     return secrets.token_urlsafe(12)
+
+
+@command.group()
+def token() -> None:
+    """Tokens of programs: what QGIS, ArcGIS or a script shows instead of a password."""
+
+
+@token.command("add")
+@click.argument("username")
+@click.option("--label", required=True, help="What it is for, such as “QGIS at the planning office”.")
+@click.option("--days", type=int, default=tokens.DAYS, show_default=True, help="How long it lasts.")
+@click.option("--write", is_flag=True, help="It may also change things (report incidents); without, it only reads.")
+@pass_program
+def token_add(program: Program, username: str, label: str, days: int, write: bool) -> None:
+    """Make a token with the grants of an account; the token is printed once."""
+    with transaction(program) as session:
+        secret, made = tokens.issue(
+            session, username=username, label=label, days=days, can_write=write, actor=SYSTEM, now=datetime.now(UTC)
+        )
+    until = made.expires_at.date().isoformat()
+    program.say("access.token_made", token=made.id, username=username, label=made.label, until=until)
+    click.echo(secret)
+
+
+@token.command("revoke")
+@click.argument("username")
+@click.argument("number", type=int)
+@pass_program
+def token_revoke(program: Program, username: str, number: int) -> None:
+    """End a token by its number; the next request that shows it is refused."""
+    with transaction(program) as session:
+        tokens.revoke(session, token_id=number, username=username, actor=SYSTEM, now=datetime.now(UTC))
+    program.say("access.token_revoked", token=number, username=username)
+
+
+@token.command("list")
+@click.argument("username")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@pass_program
+def token_list(program: Program, username: str, as_json: bool) -> None:
+    """List the tokens of an account, ended ones too; the tokens themselves are nowhere."""
+    with transaction(program) as session:
+        found = [asdict(tokens.shown(one)) for one in tokens.tokens_of(session, username=username, actor=SYSTEM)]
+    if as_json:
+        print_json({"tokens": found})
+        return
+    for one in found:
+        told = (one["id"], one["label"], one["expires_at"], one["last_used_at"], one["revoked_at"])
+        click.echo("\t".join(str(value or "") for value in told))

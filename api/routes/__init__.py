@@ -1,10 +1,11 @@
 """The routes, one file a thing. Each states the action that it asks leave for (`api.deps.allow`)."""
 
-from api.routes import areas, buildings, geotag, grids, health, incidents, plans, session, staff
+from api.routes import areas, buildings, geotag, grids, health, incidents, plans, session, staff, tokens
 
 ROUTERS = (
     health.router,
     session.router,
+    tokens.router,
     areas.router,
     plans.router,
     grids.router,

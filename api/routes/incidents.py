@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api import live
+from api.credentials import credential_of
 from api.deps import (
-    SESSION_COOKIE,
     AwareTime,
     Now,
     ServicesDep,
@@ -100,7 +100,7 @@ async def stream(
     """Server-sent events: `incident` with the feature as lists have it, `plan` when a plan comes into force, `resync`
     when the listener was too slow and should read the list again. `Last-Event-ID` replays what was missed."""
     since = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
-    check = partial(still_allowed, services, request.cookies.get(SESSION_COOKIE, ""), Action.VIEW_INCIDENTS)
+    check = partial(still_allowed, services, credential_of(request), Action.VIEW_INCIDENTS)
     body = live.stream(
         services.live, services.engine, scopes=scopes(actor, Action.VIEW_INCIDENTS), since=since, still_allowed=check
     )

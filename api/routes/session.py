@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.deps import SESSION_COOKIE, CurrentActor, Now, ServicesDep, SessionDep, answer
+from api.credentials import SESSION_COOKIE
+from api.deps import CurrentActor, Now, ServicesDep, SessionDep, answer
 from api.schemas.session import Credentials, NewPassword, Profile
 from gis import accounts, listing
 from gis.settings import Settings

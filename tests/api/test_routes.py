@@ -18,6 +18,9 @@ PUBLIC = {
     # of one's own self, with any session or none of the actions
     ("GET", "/api/v1/session"),
     ("PUT", "/api/v1/session/password"),
+    ("GET", "/api/v1/session/tokens"),
+    ("POST", "/api/v1/session/tokens"),
+    ("DELETE", "/api/v1/session/tokens/{token_id}"),
 }
 PAGES = {"/", "/login", "/planner", "/command", "/field", "/favicon.ico", "/favicon.svg"}
 
