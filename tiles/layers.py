@@ -36,6 +36,8 @@ class Layer:
         Part of the base map: the same for everybody who may see the map at all.
     max_age_s : int
         How long a browser may show a tile before it asks again.
+    shown_from : mapping of str to int
+        Property → the zoom from which it is given; those not named are given at all.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Layer:
     has_drafts: bool = False
     is_base: bool = False
     max_age_s: int = 0
+    shown_from: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sql(self) -> str:
@@ -71,6 +74,7 @@ _CELL_FIELDS = {
     "floor_to": "highest floor, for one of a stack",
     "is_dedicated": "true for a dedicated grid (专属网格)",
 }
+_NEAR_FIELDS = {"parent_id": 13, "floor_from": 13, "floor_to": 13}
 
 LAYERS: Mapping[str, Layer] = {
     layer.name: layer
@@ -143,8 +147,24 @@ LAYERS: Mapping[str, Layer] = {
                 "estimated": "true where the households are an estimate",
             },
         ),
-        Layer("grids", 8, 16, Action.VIEW_MAP, _CELL_FIELDS, has_drafts=True),
-        Layer("micro_grids", 11, 16, Action.VIEW_MAP, _CELL_FIELDS, has_drafts=True),
+        Layer(
+            "grids",
+            8,
+            16,
+            Action.VIEW_MAP,
+            _CELL_FIELDS,
+            has_drafts=True,
+            shown_from={"code": 11, "name": 11, **_NEAR_FIELDS},
+        ),
+        Layer(
+            "micro_grids",
+            10,
+            16,
+            Action.VIEW_MAP,
+            _CELL_FIELDS,
+            has_drafts=True,
+            shown_from={"code": 13, "name": 13, **_NEAR_FIELDS},
+        ),
         Layer(
             "pois",
             13,
