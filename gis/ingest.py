@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from gis import search_index
 from gis.buildings import sync_parts
 from gis.db import audit, translate
 from gis.findings import Finding, Severity
@@ -218,6 +219,7 @@ def _store(
         require(actor, action, path)
     if not touched:
         require(actor, Action.IMPORT_DATA, None)
+    search_index.work_off(session)
     _record(session, run, counts, (*findings, *left_out), actor, now)
     return IngestReport(counts, tuple(left_out), run.id)
 

@@ -29,6 +29,7 @@ from gis.models.plan import (
     PlanRun,
 )
 from gis.models.rules import PostRow, RuleSetRow, TierRow
+from gis.models.search import SearchEntry, SearchStale
 
 __all__ = [
     "SRID",
@@ -66,6 +67,8 @@ __all__ = [
     "PostRow",
     "RoleGrant",
     "RuleSetRow",
+    "SearchEntry",
+    "SearchStale",
     "Staff",
     "TierRow",
     "UserAccount",
