@@ -42,15 +42,20 @@ class InForce:
     cells_key, people_key : str
         Names of what is made from the cells, and from people and areas; 24 hexadecimal digits. A people key belongs
         to one cells key.
-    next_change : datetime or None
-        The next date known at which a plan or a post begins or ends.
+    since, next_change : datetime or None
+        The last date at which a plan or a post began or ended, and the next one known.
     """
 
     at: datetime
     links: tuple[tuple[int, int], ...]
     cells_key: str
     people_key: str
+    since: datetime | None
     next_change: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether the same governs at another instant, as far as is known."""
+        return (self.since is None or self.since <= at) and (self.next_change is None or at < self.next_change)
 
     @property
     def version(self) -> str:
@@ -68,6 +73,7 @@ def in_force(session: Session, at: datetime) -> InForce:
         links=tuple((row.community_id, row.plan_id) for row in rows),
         cells_key=cells_key,
         people_key=_digest("people", cells_key, marks.notes, marks.newest_note, marks.sum_of_notes, marks.last_change),
+        since=marks.since,
         next_change=marks.next_change,
     )
 
@@ -186,19 +192,17 @@ _LINKS = text(
     """
 )
 
-# Both ends of the ranges stand in an index, so each of the four dates is one step down a tree. Notes are added up
+# Both ends of the ranges stand in an index, so each date of the posts is one step down a tree. Notes are added up
 # because they may be committed out of the order of their ids.
 _MARKS = text(
     """
-    SELECT
-        (SELECT system_identifier FROM pg_control_system())::text || '.' || (
-            SELECT oid FROM pg_database WHERE datname = current_database()
-        ) AS database,
-        note.notes, note.newest_note, note.sum_of_notes, known.last_change, known.next_change
-    FROM (
-        SELECT count(*) AS notes, max(id) AS newest_note, coalesce(sum(id), 0)::text AS sum_of_notes FROM change_note
-    ) AS note
-    CROSS JOIN (
+    WITH edge AS MATERIALIZED (
+        SELECT of_range.edge
+        FROM plan_community
+        CROSS JOIN LATERAL (VALUES (lower(in_force_during)), (upper(in_force_during))) AS of_range (edge)
+    ),
+
+    post AS MATERIALIZED (
         SELECT
             greatest(
                 (SELECT max(lower(valid_during)) FROM assignment WHERE lower(valid_during) <= CAST(:at AS timestamptz)),
@@ -206,14 +210,20 @@ _MARKS = text(
             ) AS last_change,
             least(
                 (SELECT min(lower(valid_during)) FROM assignment WHERE lower(valid_during) > CAST(:at AS timestamptz)),
-                (SELECT min(upper(valid_during)) FROM assignment WHERE upper(valid_during) > CAST(:at AS timestamptz)),
-                (
-                    SELECT min(edge)
-                    FROM plan_community
-                    CROSS JOIN LATERAL (VALUES (lower(in_force_during)), (upper(in_force_during))) AS of_range (edge)
-                    WHERE edge > CAST(:at AS timestamptz)
-                )
+                (SELECT min(upper(valid_during)) FROM assignment WHERE upper(valid_during) > CAST(:at AS timestamptz))
             ) AS next_change
-    ) AS known
+    )
+
+    SELECT
+        system.system_identifier::text || '.' || base.oid::text AS database,
+        note.notes, note.newest_note, note.sum_of_notes, post.last_change,
+        greatest(post.last_change, (SELECT max(edge) FROM edge WHERE edge <= CAST(:at AS timestamptz))) AS since,
+        least(post.next_change, (SELECT min(edge) FROM edge WHERE edge > CAST(:at AS timestamptz))) AS next_change
+    FROM post
+    CROSS JOIN (
+        SELECT count(*) AS notes, max(id) AS newest_note, coalesce(sum(id), 0)::text AS sum_of_notes FROM change_note
+    ) AS note
+    CROSS JOIN pg_control_system() AS system
+    INNER JOIN pg_database AS base ON base.datname = current_database()
     """
 )

@@ -46,6 +46,8 @@ CREATE TRIGGER access_told AFTER DELETE OR UPDATE OF ended_at, user_id ON user_s
     FOR EACH ROW EXECUTE FUNCTION tell_access('user_id');
 CREATE TRIGGER access_told AFTER INSERT OR UPDATE OR DELETE ON role_grant
     FOR EACH ROW EXECUTE FUNCTION tell_access('user_id');
+CREATE TRIGGER access_told AFTER DELETE OR UPDATE OF revoked_at, expires_at, user_id ON access_token
+    FOR EACH ROW EXECUTE FUNCTION tell_access('user_id');
 CREATE TRIGGER access_told AFTER DELETE OR UPDATE OF username, is_active, must_change_password, staff_id ON user_account
     FOR EACH ROW EXECUTE FUNCTION tell_access('id');
 """
@@ -74,7 +76,7 @@ def downgrade() -> None:
     """Back to asking the database each time."""
     for table in _PEOPLE:
         run_sql(f"DROP TRIGGER change_noted ON {table};")
-    for table in ("user_session", "role_grant", "user_account"):
+    for table in ("user_session", "role_grant", "user_account", "access_token"):
         run_sql(f"DROP TRIGGER access_told ON {table};")
     run_sql("DROP FUNCTION note_change(); DROP FUNCTION tell_access();")
     op.drop_index("ix_assignment_ends", "assignment")

@@ -1,0 +1,62 @@
+"""The version in force, as one process serves it: loaded beside, put in place by one assignment."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from gis.artifacts import ArtifactStore
+from gis.in_force import InForce, Keeper
+from gis.responsibility.responsibility import Responsibility, load
+
+log = logging.getLogger("wangge.responsibility")
+
+
+class Present:
+    """Holds the newest version that this process has loaded.
+
+    Whoever answers takes it once and works with that one to the end, so no answer is of two versions. While the
+    database is away the last one stays.
+
+    Parameters
+    ----------
+    engine : Engine
+    store : ArtifactStore
+    keeper : Keeper
+        Tells when another version is in force; loading runs in its thread.
+
+    Attributes
+    ----------
+    swap_ms : float
+        What the last loading cost after everything was made: mapping, warming and the assignment.
+    """
+
+    def __init__(self, engine: Engine, store: ArtifactStore, keeper: Keeper) -> None:
+        self._engine = engine
+        self._store = store
+        self._loaded: Responsibility | None = None
+        self.swap_ms = 0.0
+        self.is_there = threading.Event()
+        keeper.on_change(self._change)
+
+    def at(self, at: datetime) -> Responsibility | None:
+        """The version if it answers for an instant; ``None`` sends the caller to the database."""
+        loaded = self._loaded
+        return loaded if loaded is not None and loaded.holds(at) else None
+
+    @property
+    def newest(self) -> Responsibility | None:
+        """The version last loaded, whatever the time."""
+        return self._loaded
+
+    def _change(self, found: InForce) -> None:
+        began = time.perf_counter()
+        loaded = load(self._store, self._engine, found)
+        self._loaded = loaded
+        self.swap_ms = (time.perf_counter() - began) * 1e3
+        self.is_there.set()
+        log.info("version %s in force, loaded in %.0f ms", loaded.version, self.swap_ms)

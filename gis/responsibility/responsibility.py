@@ -1,0 +1,232 @@
+"""One version of who answers for which place, whole in memory: the index, and what is told of what it finds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from gis.artifacts import ArtifactStore
+from gis.db import unit_of_work
+from gis.errors import Conflict
+from gis.in_force import InForce, in_force
+from gis.listing.window import Row
+from gis.responsibility import build
+from gis.responsibility.book import KEPT_ANSWERS, Book, View, quick
+from gis.responsibility.cell_index import ASK, FAR_M, NEAR_M, CellIndex
+from gis.settings import Settings
+
+log = logging.getLogger("wangge.responsibility")
+
+FORMAT = "1"
+"""Of the files; a new one leaves those of older programs alone."""
+KEPT_VIEWS = 1_000
+
+
+class Responsibility(Book):
+    """Which cell answers for a point, and who: without the database, the same in every process.
+
+    Attributes
+    ----------
+    version : str
+    cells : CellIndex
+        Over the *grounds*: distinct outlines of the lowest cells.
+    ground_starts, ground_leaves : array of int, shape (grounds + 1,), (leaves,)
+        The leaves of each ground, by id: several where cells are stacked over it. They are rows of ``leaves``.
+    outlines : CellIndex
+        Over the communities' outlines, by the rows of ``communities``.
+    """
+
+    def __init__(
+        self,
+        cells: pa.Table,
+        people: build.People,
+        index: CellIndex,
+        outlines: CellIndex,
+        grounds: tuple[NDArray[np.int64], NDArray[np.int32]],
+        *,
+        version: str,
+        governs: InForce | None = None,
+    ) -> None:
+        super().__init__(cells, people, version=version)
+        self.governs = governs
+        self.cells = index
+        self.outlines = outlines
+        self.ground_starts, self.ground_leaves = grounds
+        self._starts, self._leaves = quick(self.ground_starts), quick(self.ground_leaves)
+        self._views: dict[tuple[Sequence[str], Sequence[str]], View] = {}
+        self._deep = index.locate_deep
+
+    def holds(self, at: datetime) -> bool:
+        """Whether this version answers for an instant."""
+        return self.governs is not None and self.governs.holds(at)
+
+    def view_of(self, scopes: tuple[str, ...], contact_scopes: tuple[str, ...]) -> View:
+        """`view`, kept for the next time."""
+        key = (scopes, contact_scopes)
+        view = self._views.get(key)
+        if view is None:
+            if len(self._views) >= KEPT_VIEWS:
+                self._views.clear()
+            view = self._views[key] = self.view(scopes, contact_scopes)
+        return view
+
+    def locate(self, lon: float, lat: float, view: View) -> bytes:
+        """The answer for a point in degrees (WGS-84), as JSON."""
+        ground = self._deep(lon, lat)
+        if ground >= 0:
+            body = view.whole.get(ground)
+            if body is None:
+                body = self.locate_within(lon, lat, view)
+                if self._is_plain(ground, view):
+                    if len(view.whole) >= KEPT_ANSWERS:
+                        view.whole.clear()
+                    view.whole[ground] = body
+            return body
+        if ground != ASK:
+            return self.answer((), view, wide=tuple, community=lambda: self._community_around(lon, lat, view))
+        return self.locate_within(lon, lat, view)
+
+    def locate_within(
+        self,
+        lon: float,
+        lat: float,
+        view: View,
+        *,
+        border_m: float = NEAR_M,
+        nearest_m: float = FAR_M,
+        floor: int | None = None,
+    ) -> bytes:
+        """The same with reaches and floor of one's own, however near a border the point is."""
+        return self.answer(
+            self.near(self._around(lon, lat, border_m), view),
+            view,
+            wide=lambda: self.near(self._around(lon, lat, nearest_m), view),
+            community=lambda: self._community_around(lon, lat, view),
+            floor=floor,
+        )
+
+    def rows_near(self, lon: float, lat: float, reach_m: float, view: View) -> list[Row]:
+        """Leaves near a point as `gis.responsibility.near.cells_near` gives them."""
+        cells, rows = self._cells, self._row
+        return [
+            {
+                "id": self._id[leaf],
+                "is_inside": not is_outside,
+                "distance_m": metres,
+                "parent_id": cells["parent_id"][rows[leaf]].as_py() or None,
+                "floor_from": _floor(self._floor_from[leaf]),
+                "floor_to": _floor(self._floor_to[leaf]),
+                "community_id": cells["community_id"][rows[leaf]].as_py(),
+            }
+            for is_outside, _, leaf, metres in self.near(self._around(lon, lat, reach_m), view)
+        ]
+
+    def warm(self) -> None:
+        """Do once what the first to ask would wait for."""
+        self.cells.warm()
+        self.outlines.warm()
+        view = self.view(("",), ("",))
+        for ground in range(min(len(self._starts) - 1, 1)):
+            self.inside(self._leaves[self._starts[ground]], view)
+
+    def _around(self, lon: float, lat: float, reach_m: float) -> list[tuple[int, float]]:
+        starts, leaves = self._starts, self._leaves
+        return [
+            (leaves[n], metres)
+            for ground, metres in self.cells.around(lon, lat, reach_m)
+            for n in range(starts[ground], starts[ground + 1])
+        ]
+
+    def _is_plain(self, ground: int, view: View) -> bool:
+        """Whether the answer is the same for every point deep in a ground: its one cell is shown."""
+        first, last = self._starts[ground], self._starts[ground + 1]
+        return all(view.shows(self._community[self._leaves[n]]) for n in range(first, last))
+
+    def _community_around(self, lon: float, lat: float, view: View) -> tuple[int | None, bool]:
+        here = self._community_at(lon, lat, view)
+        if here is not None or abs(lon) > 90:
+            return here, False
+        return None, self._community_at(lat, lon, view) is not None
+
+    def _community_at(self, lon: float, lat: float, view: View) -> int | None:
+        if view.sees is None:
+            found = self.outlines.locate(lon, lat)
+            return found if found >= 0 else None
+        return next((n for n, metres in self.outlines.around(lon, lat, 0.0) if metres == 0.0 and view.sees[n]), None)
+
+
+def load(store: ArtifactStore, engine: Engine, found: InForce) -> Responsibility:
+    """The version that is in force: mapped where it is made already, made where it is not.
+
+    Raises
+    ------
+    Conflict
+        ``responsibility.moved`` if something else is in force by now.
+    """
+    cells_folder = store.get(
+        f"cells-{FORMAT}",
+        found.cells_key,
+        _builder(engine, found, lambda session, folder: build.write_cells(session, folder, at=found.at)),
+    )
+    cells = build.read_table(cells_folder / "cells.arrow")
+    people_folder = store.get(
+        f"people-{FORMAT}",
+        found.people_key,
+        _builder(engine, found, lambda session, folder: build.write_people(session, folder, cells, at=found.at)),
+    )
+    made = Responsibility(
+        cells,
+        build.People(
+            *(build.read_table(people_folder / f"{name}.arrow") for name in ("people", "communities", "holders"))
+        ),
+        CellIndex.load(cells_folder / "index"),
+        CellIndex.load(people_folder / "outlines"),
+        (np.load(cells_folder / "ground_starts.npy"), np.load(cells_folder / "ground_leaves.npy")),
+        version=found.version,
+        governs=found,
+    )
+    made.warm()
+    return made
+
+
+def current(engine: Engine, settings: Settings) -> Responsibility:
+    """What is in force now."""
+    return as_of(engine, settings, datetime.now(UTC))
+
+
+def as_of(engine: Engine, settings: Settings, at: datetime) -> Responsibility:
+    """What was in force at an instant."""
+    with unit_of_work(engine) as session:
+        found = in_force(session, at)
+    return load(store_of(settings), engine, found)
+
+
+def store_of(settings: Settings) -> ArtifactStore:
+    """Where this machine keeps its versions."""
+    return ArtifactStore(settings.home / "artifacts")
+
+
+def _builder(engine: Engine, found: InForce, write: Callable[[Session, Path], None]) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        # One snapshot for all that is read, and no other than the key says.
+        with unit_of_work(engine) as session:
+            session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            session.execute(text("SET LOCAL statement_timeout = '10min'"))
+            same = in_force(session, found.at)
+            if (same.cells_key, same.people_key) != (found.cells_key, found.people_key):
+                raise Conflict("responsibility.moved")
+            write(session, folder)
+
+    return make
+
+
+def _floor(value: int) -> int | None:
+    return None if value == build.NO_FLOOR else value
