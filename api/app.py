@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -15,6 +16,7 @@ from api.guard import Guard
 from api.routes import ROUTERS
 from gis.db import make_engine
 from gis.jobs import deferring_app
+from gis.notices import Notices
 from gis.settings import Settings
 
 BODY_LIMIT = 16_000_000
@@ -43,15 +45,25 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     clock : callable
         Gives the present, aware; tests give their own.
     """
+    engine = make_engine(url)
+    # Of its own, so that news wait for nobody's request.
+    news_engine = make_engine(url, pool_size=1)
     services = deps.Services(
-        settings=settings, engine=make_engine(url), clock=clock, jobs=deferring_app(url), live=live.Broadcaster(url)
+        settings=settings,
+        engine=engine,
+        clock=clock,
+        jobs=deferring_app(url),
+        notices=Notices(url),
+        live=live.Broadcaster(partial(live.read_news, news_engine)),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with services.live.running(services.engine):
-            yield
+        async with services.live.running(services.notices):
+            with services.notices.running():
+                yield
         services.engine.dispose()
+        news_engine.dispose()
 
     app = FrontedApp(
         title="Wangge",

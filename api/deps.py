@@ -23,7 +23,8 @@ from api.errors import MEDIA_TYPE, language_of
 from gis.db import unit_of_work
 from gis.errors import InvalidInput, NotAllowed, NotSignedIn
 from gis.listing import Listed, Row, Window
-from gis.permissions import Action, Actor, may_anywhere, require_somewhere
+from gis.notices import Notices
+from gis.permissions import Action, Actor, require_somewhere, scopes
 from gis.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Services:
     engine: Engine
     clock: Callable[[], datetime]
     jobs: JobApp
+    notices: Notices
     live: Broadcaster
 
 
@@ -137,15 +139,15 @@ def allow(action: Action) -> Any:
     return Depends(Allowed(action))
 
 
-def still_allowed(services: Services, shown: Credential | None, action: Action) -> bool:
-    """Whether a session or token that opened a stream still stands and may still do it."""
+def scopes_now(services: Services, shown: Credential | None, action: Action) -> tuple[str, ...] | None:
+    """Where a session or token that opened a stream may do something now; ``None`` if it has ended, or nowhere."""
     idle = timedelta(hours=services.settings.session_hours)
     try:
         with unit_of_work(services.engine) as session:
             actor = actor_of(session, shown, now=services.clock(), idle=idle)
     except NotSignedIn:
-        return False
-    return may_anywhere(actor, action)
+        return None
+    return scopes(actor, action) or None
 
 
 def _aware(value: datetime) -> datetime:

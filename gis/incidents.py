@@ -447,7 +447,6 @@ def _append(
     )
     audit(session, f"incident.{move}", subject=f"incident:{incident.id}", actor=actor, now=now)
     session.flush()
-    session.execute(text("SELECT pg_notify('wangge_incident', :id)"), {"id": str(incident.id)})
 
 
 def _span(line: IncidentCategory) -> Span:

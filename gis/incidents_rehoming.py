@@ -41,10 +41,6 @@ def rehome(session: Session, plan_id: int | None, *, actor: Actor, now: datetime
     result = session.execute(_REHOME, {"plan": plan_id, "at": now, "actor": actor.name, "actor_id": actor.user_id})
     moved = result.scalars().all()
     if moved:
-        session.execute(
-            text("SELECT pg_notify('wangge_incident', id::text) FROM unnest(CAST(:ids AS bigint[])) AS id"),
-            {"ids": list(moved)},
-        )
         session.expire_all()
     return len(moved)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from api import live
 from api.credentials import credential_of
 from api.deps import (
     AwareTime,
@@ -20,10 +19,12 @@ from api.deps import (
     answer,
     collection,
     feature,
-    still_allowed,
+    scopes_now,
 )
+from api.live_answers import EventStream, Polled
+from api.live_listener import Stream, Waiter
 from api.routes.areas import Id, Search
-from api.schemas.incidents import Move, NewIncident
+from api.schemas.incidents import Events, Move, NewIncident
 from api.schemas.lists import Feature, Items, Page
 from gis import incident_desk, incidents, listing
 from gis.geotag import point_in_wgs84
@@ -90,22 +91,48 @@ def counts(session: SessionDep, actor: Viewer, narrowed: Wanted, by: listing.Cou
     return answer({"items": items, "next": None, "total": len(items)})
 
 
-@router.get("/stream", summary="Incidents as they happen", response_class=StreamingResponse)
+def hearing(request: Request, actor: Viewer, services: ServicesDep) -> dict[str, Any]:
+    """What a listener is told apart by, and how its rights are asked again."""
+    services.live.require_room()
+    shown = credential_of(request)
+    return {
+        "scopes": scopes(actor, Action.VIEW_INCIDENTS),
+        "user_id": actor.user_id,
+        "key": shown,
+        "rights": partial(scopes_now, services, shown, Action.VIEW_INCIDENTS),
+    }
+
+
+Hearing = Annotated[dict[str, Any], Depends(hearing)]
+
+
+@router.get("/stream", summary="News as they happen", response_class=StreamingResponse)
 async def stream(
-    request: Request,
-    actor: Viewer,
     services: ServicesDep,
-    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
-) -> StreamingResponse:
-    """Server-sent events: `incident` with the feature as lists have it, `plan` when a plan comes into force, `resync`
-    when the listener was too slow and should read the list again. `Last-Event-ID` replays what was missed."""
-    since = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
-    check = partial(still_allowed, services, credential_of(request), Action.VIEW_INCIDENTS)
-    body = live.stream(
-        services.live, services.engine, scopes=scopes(actor, Action.VIEW_INCIDENTS), since=since, still_allowed=check
-    )
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+    hearing: Hearing,
+    last_event_id: Annotated[str | None, Header()] = None,
+    since: Annotated[
+        str | None, Query(max_length=40, description="stands for Last-Event-ID, which goes before")
+    ] = None,
+) -> EventStream:
+    """Server-sent events: `ready` with the number that the stream goes on from; `incident` with the feature as lists
+    have it; `plan` when a plan is published or taken back; `in_force` when answers are made by another version;
+    `resync` when something was left out and lists should be read again; `signed_out`. `Last-Event-ID` replays exactly
+    what was missed."""
+    began = since if last_event_id is None else last_event_id
+    return EventStream(services.live, since=began, listener=partial(Stream, **hearing))
+
+
+@router.get("/events", summary="News since a number", response_model=Events)
+async def events(
+    services: ServicesDep,
+    hearing: Hearing,
+    since: Annotated[int | None, Query(ge=0, le=2**62, description="`last_event` of the answer before")] = None,
+    wait: Annotated[float, Query(ge=0, le=30, description="seconds to wait for the next, if there are none")] = 0,
+) -> Polled:
+    """The same news as in the stream, for where a proxy forbids streams. Without `since` it tells where to begin;
+    with `resync` lists should be read again."""
+    return Polled(services.live, since=since, wait_s=wait, listener=partial(Waiter, **hearing))
 
 
 @router.get("/{incident_id}", summary="One incident", response_model=Feature)

@@ -1,10 +1,10 @@
-"""Incidents: a report, a move."""
+"""Incidents: a report, a move, news."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, FiniteFloat, StringConstraints
+from pydantic import BaseModel, Field, FiniteFloat, StringConstraints
 
 from api.deps import AwareTime
 from api.schemas.lists import Input
@@ -38,3 +38,19 @@ class Move(Input):
     assignee: int | None = Field(None, ge=1, le=2**62, description="Id of a person of the staff")
     note: str | None = Field(None, max_length=4000)
     request_id: RequestId
+
+
+class NewsItem(BaseModel):
+    """One piece of news: ``incident`` with the feature as lists have it, or ``plan``."""
+
+    id: int
+    event: str
+    data: dict[str, Any]
+
+
+class Events(BaseModel):
+    """News since a number; ``last_event`` is where to go on from."""
+
+    events: list[NewsItem]
+    last_event: int
+    resync: bool

@@ -8,19 +8,8 @@ untouched.
 from gis.listing.areas import WORLD, area, areas, extent
 from gis.listing.buildings import buildings, compounds
 from gis.listing.cells import cell, cell_in_full, cells, parts
-from gis.listing.incidents import (
-    Change,
-    CountBy,
-    IncidentFilter,
-    counts,
-    incident,
-    incident_changes,
-    incidents,
-    incidents_since,
-    log,
-    newest_event_id,
-    plan_changes,
-)
+from gis.listing.incidents import CountBy, IncidentFilter, counts, incident, incidents, log
+from gis.listing.live import Change, News, newest_number, news, reaches
 from gis.listing.people import HOMES, categories, departments, mask_phone, person, posts, profile, responsible, staff
 from gis.listing.plans import findings, plan, plans, rule_sets
 from gis.listing.window import Box, Filters, Listed, Row, Window, fetch
@@ -34,6 +23,7 @@ __all__ = [
     "Filters",
     "IncidentFilter",
     "Listed",
+    "News",
     "Row",
     "Window",
     "area",
@@ -50,19 +40,18 @@ __all__ = [
     "fetch",
     "findings",
     "incident",
-    "incident_changes",
     "incidents",
-    "incidents_since",
     "log",
     "mask_phone",
-    "newest_event_id",
+    "newest_number",
+    "news",
     "parts",
     "person",
     "plan",
-    "plan_changes",
     "plans",
     "posts",
     "profile",
+    "reaches",
     "responsible",
     "rule_sets",
     "staff",

@@ -1,20 +1,18 @@
-"""Lists of incidents: for the map, the tables, the counts and the live stream."""
+"""Lists of incidents: for the map, the tables and the counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-import orjson
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gis.listing.cells import BELOW
 from gis.listing.window import Filters, Listed, Row, Window, fetch, fetch_page
 
-_COLUMNS = """
+COLUMNS = """
     incident.id, incident.code, incident.status, incident.severity, incident.category,
     category.name_zh AS category_name, category.name_en AS category_name_en,
     incident.title, incident.description, incident.flags, incident.accuracy_m,
@@ -30,7 +28,7 @@ _COLUMNS = """
     round(ST_X(incident.geom)::numeric, 7)::float8 AS lon, round(ST_Y(incident.geom)::numeric, 7)::float8 AS lat
 """
 
-_SOURCE = """
+SOURCE = """
     incident
     INNER JOIN incident_category AS category ON incident.category = category.code
     LEFT JOIN admin_area AS area ON incident.area_id = area.id
@@ -79,8 +77,8 @@ def incidents(session: Session, window: Window, *, scopes: Sequence[str], wanted
     listed = fetch_page(
         session,
         window,
-        source=_SOURCE,
-        columns=_COLUMNS,
+        source=SOURCE,
+        columns=COLUMNS,
         filters=filters,
         key="incident.id",
         order=("incident.reported_at", "incident.id"),
@@ -100,7 +98,7 @@ def counts(session: Session, *, scopes: Sequence[str], wanted: IncidentFilter, b
     return fetch(
         session,
         f"{prelude} SELECT {key} AS key, {name} AS name, count(*) AS count,"
-        f" count(*) FILTER (WHERE incident.closed_at IS NULL) AS open FROM {_SOURCE} {filters.sql()}"
+        f" count(*) FILTER (WHERE incident.closed_at IS NULL) AS open FROM {SOURCE} {filters.sql()}"
         f" GROUP BY {key} ORDER BY count(*) DESC, {key} LIMIT 5000",
         filters.params,
     )
@@ -110,7 +108,7 @@ def incident(session: Session, incident_id: int) -> Row | None:
     """The row of one incident as lists show it, with its tree path; the caller checks the right to see it."""
     rows = fetch(
         session,
-        f"SELECT {_COLUMNS}, incident.reporter_id, ST_AsGeoJSON(incident.geom, 7) AS geometry FROM {_SOURCE}"
+        f"SELECT {COLUMNS}, incident.reporter_id, ST_AsGeoJSON(incident.geom, 7) AS geometry FROM {SOURCE}"
         " WHERE incident.id = :incident_id",
         {"incident_id": incident_id},
     )
@@ -163,72 +161,3 @@ def _narrowed(scopes: Sequence[str], wanted: IncidentFilter) -> tuple[Filters, s
         filters.add("incident.grid_id IN (SELECT below.id FROM below)", grid_id=wanted.grid_id)
         return filters, BELOW
     return filters, ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that listeners are told: an incident as it is now, or that a plan came into force.
-
-    Attributes
-    ----------
-    kind : {"incident", "plan"}
-    event_id : int or None
-        Of the incident's last log entry.
-    path : str or None
-        Where in the tree; ``None`` in no area.
-    data : dict
-        What is sent.
-    """
-
-    kind: str
-    event_id: int | None
-    path: str | None
-    data: dict[str, Any]
-
-
-def newest_event_id(session: Session) -> int:
-    """The id of the last log entry of all incidents; 0 if there is none."""
-    return int(session.execute(text("SELECT coalesce(max(id), 0) FROM incident_event")).scalar_one())
-
-
-def incidents_since(session: Session, *, event_id: int, limit: int) -> list[int]:
-    """Ids of the incidents with log entries after one, the newest ``limit`` entries at most."""
-    rows = session.execute(
-        text(
-            "SELECT DISTINCT incident_id FROM (SELECT incident_id FROM incident_event WHERE id > :event_id"
-            " ORDER BY id DESC LIMIT :limit) AS recent ORDER BY incident_id"
-        ),
-        {"event_id": event_id, "limit": limit},
-    )
-    return list(rows.scalars())
-
-
-def incident_changes(session: Session, *, incident_ids: Sequence[int]) -> list[Change]:
-    """Incidents as they are now, as features, in the order of their last log entries."""
-    rows = fetch(
-        session,
-        f"SELECT {_COLUMNS}, latest.id AS event_id, ST_AsGeoJSON(incident.geom, 7) AS geometry FROM {_SOURCE}"
-        " INNER JOIN incident_event AS latest"
-        " ON latest.incident_id = incident.id AND latest.seq = incident.last_seq"
-        " WHERE incident.id = ANY(:ids) ORDER BY latest.id",
-        {"ids": list(incident_ids)},
-    )
-    changes = []
-    for row in rows:
-        path, event_id, shape = row.pop("path"), row.pop("event_id"), row.pop("geometry")
-        data = {"type": "Feature", "id": row["id"], "geometry": orjson.Fragment(shape), "properties": row}
-        changes.append(Change("incident", event_id, path, data))
-    return changes
-
-
-def plan_changes(session: Session, *, plan_ids: Sequence[int]) -> list[Change]:
-    """Publications, one for each community that a plan covers."""
-    rows = fetch(
-        session,
-        "SELECT link.plan_id, plan.title, community.path::text AS path, community.id AS community_id"
-        " FROM plan_community AS link INNER JOIN plan ON link.plan_id = plan.id"
-        " INNER JOIN admin_area AS community ON link.community_id = community.id"
-        " WHERE link.plan_id = ANY(:ids) ORDER BY link.plan_id, community.code",
-        {"ids": list(plan_ids)},
-    )
-    return [Change("plan", None, row.pop("path"), row) for row in rows]
