@@ -87,6 +87,13 @@ class Level:
             return self.tile_cells[:0]
         return self.tile_cells[self.tile_first[place] : self.tile_first[place + 1]]
 
+    def largest(self, overhead: int) -> int:
+        """About how many bytes the largest tile has, with so many for the properties of a cell."""
+        if not len(self.tile_cells):
+            return 0
+        sizes = np.diff(self.first)[self.tile_cells] + overhead
+        return int(np.add.reduceat(sizes, self.tile_first[:-1]).max())
+
     @cached_property
     def tiles(self) -> list[tuple[int, int]]:
         """The tiles that any box touches."""
@@ -147,13 +154,15 @@ def load(path: Path, layer: Layer) -> CellLayer:
 # --- From the database's rows to arrays ------------------------------------------------------------------------------
 
 
-def build(layer: Layer, table: CellTable) -> CellLayer:
+def build(layer: Layer, table: CellTable, *, zooms: Sequence[int] | None = None) -> CellLayer:
     """Make the arrays of a layer.
 
     Parameters
     ----------
     layer : Layer
     table : CellTable
+    zooms : sequence of int, optional
+        Make the levels of these only; without, of all that the layer has.
     """
     communities, community = np.unique(table.communities, return_inverse=True)
     values, value_blob, value_first = _values(table, list(layer.fields))
@@ -164,10 +173,11 @@ def build(layer: Layer, table: CellTable) -> CellLayer:
     levels = {}
     finest = layer.max_zoom
     ground = shapely.transform(table.grounds, lambda xy: world_of(xy, finest))
-    for zoom in range(finest, layer.min_zoom - 1, -1):
+    for zoom in range(finest, (min(zooms) if zooms else layer.min_zoom) - 1, -1):
         if zoom < EXACT_FROM:
             ground = _simplified(ground, table.depths, DETAIL * 2.0 ** (finest - zoom))
-        levels[zoom] = _level(ground, 2.0 ** (zoom - finest), community.astype(np.int64), rank, told)
+        if zooms is None or zoom in zooms:
+            levels[zoom] = _level(ground, 2.0 ** (zoom - finest), community.astype(np.int64), rank, told)
     return CellLayer(layer, table.ids, community.astype(np.int64), communities, values, value_blob, value_first, levels)
 
 

@@ -13,8 +13,8 @@ import shapely
 from numpy.typing import NDArray
 
 from tiles import kernel
-from tiles.cells import Bytes, CellLayer, Ints, Level, message, varint
-from tiles.layers import BUFFER, EXTENT
+from tiles.cells import Bytes, CellLayer, CellTable, Ints, Level, build, message, varint
+from tiles.layers import BUFFER, EXTENT, LAYERS
 
 _NO_INTS = np.zeros(0, dtype=np.int64)
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
@@ -42,7 +42,7 @@ def encode(held: CellLayer, z: int, x: int, y: int, seen: NDArray[np.bool_]) -> 
     out, failed, shown = _run(held, level, x, y, seen, cells, columns)
     if len(failed):
         commands = [_mended(level, int(cell), x, y) for cell in failed]
-        extra = np.frombuffer(b"".join(commands), dtype=np.uint8) if any(commands) else _NO_BYTES
+        extra = np.frombuffer(bytearray().join(commands), dtype=np.uint8)
         first = np.cumsum([0, *map(len, commands)], dtype=np.int64)
         out, _, shown = _run(held, level, x, y, seen, cells, columns, (failed, extra, first))
     if not shown:
@@ -111,6 +111,22 @@ def _mended(level: Level, cell: int, x: int, y: int) -> bytes:
                 px, py = across, down
             out += b"\x0f"
     return bytes(out)
+
+
+def warm() -> None:
+    """Compile all that the encoder and its arrays need, or load it from where it was kept; some 15 s the first time."""
+    ground = shapely.box([0.0, 0.001], 0.0, [0.001, 0.002], 0.001)
+    ids = np.arange(1, 3)
+    names = LAYERS["grids"].fields
+    table = CellTable(ids, ids, np.ones(2, dtype=np.int64), {name: [None, 1] for name in names}, ground)
+    held = build(LAYERS["grids"], table, zooms=[8])
+    level = held.levels[8]
+    for array in (*vars(held).values(), *(getattr(level, name) for name in level.__dataclass_fields__)):
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False  # as they are when they are mapped: the compiler tells these kinds apart
+    x, y = level.tiles[0]
+    encode(held, 8, x, y, np.ones(2, dtype=bool))
+    ground_of(level, 0)
 
 
 def _zigzag(value: int) -> int:

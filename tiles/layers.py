@@ -73,6 +73,7 @@ _CELL_FIELDS = {
     "floor_from": "lowest floor, for one of a stack",
     "floor_to": "highest floor, for one of a stack",
     "is_dedicated": "true for a dedicated grid (专属网格)",
+    "generalised": "grids or communities: drawn instead of cells too many for a tile of this zoom",
 }
 _NEAR_FIELDS = {"parent_id": 13, "floor_from": 13, "floor_to": 13}
 

@@ -1,0 +1,130 @@
+"""The tiles of the plans in force as this process serves them: the version, who sees what of it, and what is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from gis.artifacts import ArtifactStore
+from gis.db import unit_of_work
+from gis.in_force import InForce
+from gis.permissions import EVERYWHERE
+from tiles.cache import Kept, Shelf, TileCache, kept, write_shelf
+from tiles.versions import FORM, Place, Version, View, open_version
+
+log = logging.getLogger("wangge.tiles")
+
+SHELF_KIND = "tiles"
+MOST_VIEWS = 2_000
+MOST_KEYS = 5_000
+"""Addresses that a view remembers before it begins anew; a map of one place asks for far fewer."""
+
+
+@dataclass(eq=False)
+class Present:
+    """A version, and what was learned of it. Replaced as a whole when another comes into force."""
+
+    version: Version
+    shelf: Shelf | None = None
+    views: dict[tuple[str, ...], View] = field(default_factory=dict)
+
+    def view(self, scopes: tuple[str, ...]) -> View:
+        """What somebody with these scopes is shown."""
+        found = self.views.get(scopes)
+        if found is None:
+            if len(self.views) >= MOST_VIEWS:
+                self.views.clear()
+            found = self.views[scopes] = self.version.view(scopes)
+        return found
+
+
+class CellTiles:
+    """Makes, keeps and gives the tiles of grids and micro-grids in force.
+
+    `change` runs in the keeper's thread; all else where requests are answered. A request takes `present` once, so that
+    it is answered from one version.
+
+    Parameters
+    ----------
+    engine : Engine
+    store : ArtifactStore
+    limit_bytes : int
+        Of one tile, before it is compressed.
+    cache_bytes : int
+        Of all tiles kept in this process's memory; 0 keeps none, and makes each tile when it is asked for.
+    """
+
+    def __init__(self, engine: Engine, store: ArtifactStore, *, limit_bytes: int, cache_bytes: int) -> None:
+        self._engine = engine
+        self._store = store
+        self._limit_bytes = limit_bytes
+        self.cache = TileCache(cache_bytes)
+        self.present: Present | None = None
+
+    def change(self, now: InForce) -> None:
+        """Another version is in force: load it, serve it, then have its tiles made that everybody will ask for."""
+        with unit_of_work(self._engine) as session:
+            version = open_version(session, now, store=self._store, limit_bytes=self._limit_bytes)
+        _warm(version)
+        before = self.present
+        same = before is not None and before.version.name == version.name
+        present = Present(version, before.shelf if before is not None and same else None)
+        if before is None or not same or before.version.paths != version.paths:
+            self.present = present
+        if self.cache.limit_bytes and not same:
+            present.shelf = self._shelf(version, None if before is None else before.shelf)
+
+    def _shelf(self, version: Version, older: Shelf | None) -> Shelf:
+        """All tiles of a version as those see them who may see everything, made once a machine."""
+
+        def make(folder: Path) -> None:
+            began = time.perf_counter()
+            view = version.view((EVERYWHERE,))
+            tiles = {}
+            for place in version.places():
+                key = version.key(place, view)
+                tiles[key] = (older and older.get(key)) or kept(version.encode(place, view))
+            write_shelf(folder / "tiles.bin", tiles)
+            log.info("%d tiles of %s made in %.1f s", len(tiles), version.name, time.perf_counter() - began)
+
+        name = f"{version.name}-{FORM}-{self._limit_bytes}"
+        return Shelf(self._store.get(SHELF_KIND, name, make) / "tiles.bin")
+
+    def key(self, present: Present, view: View, address: str, place: Place) -> bytes:
+        """What a tile depends on; remembered by its address."""
+        if len(view.keys) >= MOST_KEYS:
+            view.keys.clear()
+        key = view.keys[address] = present.version.key(place, view)
+        return key
+
+    def find(self, present: Present, key: bytes) -> Kept | None:
+        """A tile that is kept in memory or on the shelf."""
+        if not self.cache.limit_bytes:
+            return None
+        found = self.cache.get(key)
+        if found is None and present.shelf is not None:
+            found = present.shelf.get(key)
+            if found is not None:
+                self.cache.put(key, found)
+        return found
+
+    def make(self, present: Present, view: View, place: Place, key: bytes) -> Kept:
+        """Make a tile, and keep it. Some tenths of a millisecond without the interpreter's lock."""
+        content = present.version.encode(place, view)
+        if not self.cache.limit_bytes:
+            return Kept(content, is_packed=False, etag=kept(content).etag) if content else kept(b"")
+        made = kept(content)
+        self.cache.put(key, made)
+        return made
+
+
+def _warm(version: Version) -> None:
+    """Read in what is compiled, and the first pages of the files, before the first request does."""
+    view = version.view((EVERYWHERE,))
+    for place in islice(version.places(), 1):
+        version.encode(place, view)
