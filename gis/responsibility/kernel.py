@@ -213,6 +213,9 @@ def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
             found[0] = (code >> 1) - 1
             count = 1
         elif code < 0:
+            room = starts[-code, 1] - starts[-code - 1, 1]
+            if room > len(found):
+                found, far = np.empty(2 * room, np.int64), np.empty(2 * room)
             rx, ry = frame[0] + (column + 0.5) * frame[2], frame[1] + (row + 0.5) * frame[3]
             count = covering_in(-code - 1, rx, ry, x, y, starts, segment, slots, members, False, found)
     far[:count] = 0.0
