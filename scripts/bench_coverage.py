@@ -106,7 +106,7 @@ def owners_by_fractions(cells: Geometries, points: NDArray[np.float64]) -> NDArr
 def _covers(cell: Any, x: float, y: float) -> bool:
     inside = False
     px, py = Fraction(x), Fraction(y)
-    for ring in shapely.get_rings(cell):
+    for ring in shapely.get_rings(shapely.get_parts(cell)):
         corners = [(Fraction(a), Fraction(b)) for a, b in shapely.get_coordinates(ring).tolist()]
         for (ax, ay), (bx, by) in pairwise(corners):
             side = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
