@@ -40,7 +40,7 @@ ASK = -2
 _BORDER_SHARE = 0.06  # of the raster's cells should hold a border: fewer cost memory, more cost time
 _MOST_CELLS = 40_000_000
 _LEAST_SIDE_M = 0.5
-_ARRAYS = ("frame", "coarse", "fine", "starts", "segment", "slots", "members")
+_ARRAYS = ("frame", "coarse", "fine", "starts", "segment", "slots", "members", "near_starts", "near")
 _GOLDEN = 0.6180339887498949
 
 kernel: Any = compiled
@@ -75,7 +75,8 @@ class CellIndex:
         # One element of a memoryview costs a third of one of an array.
         self._coarse: Any = coarse.reshape(-1).data
         self._fine: Any = self.arrays["fine"].reshape(-1).data
-        self._geometry = tuple(self.arrays[name] for name in _ARRAYS[3:])
+        self._geometry = tuple(self.arrays[name] for name in _ARRAYS[3:7])
+        self._points = tuple(self.arrays[name] for name in _ARRAYS[:7])
         self._all = tuple(self.arrays[name] for name in _ARRAYS)
 
     # --- making and keeping ---------------------------------------------------------------------------------------
@@ -162,14 +163,14 @@ class CellIndex:
         """
         x, y = _contiguous(lon), _contiguous(lat)
         answer = np.empty(len(x), dtype=np.int32)
-        _spread(lambda a, b: kernel.locate_many(x[a:b], y[a:b], *self._all, answer[a:b]), len(x), threads)
+        _spread(lambda a, b: kernel.locate_many(x[a:b], y[a:b], *self._points, answer[a:b]), len(x), threads)
         return answer
 
     def locate_deep_many(self, lon: ArrayLike, lat: ArrayLike, *, threads: int = 1) -> NDArray[np.int32]:
         """`locate_deep` for many points."""
         x, y = _contiguous(lon), _contiguous(lat)
         answer = np.empty(len(x), dtype=np.int32)
-        _spread(lambda a, b: kernel.locate_deep_many(x[a:b], y[a:b], *self._all[:3], answer[a:b]), len(x), threads)
+        _spread(lambda a, b: kernel.locate_deep_many(x[a:b], y[a:b], *self._points[:3], answer[a:b]), len(x), threads)
         return answer
 
     def around(self, lon: float, lat: float, reach_m: float) -> list[tuple[int, float]]:
@@ -178,10 +179,12 @@ class CellIndex:
         Those that cover the point come first, by number, at 0 m (and only those are at 0 m); then the others by
         distance, then number.
         """
-        few = kernel.around_few(lon, lat, reach_m, *self._all)
+        few = kernel.around_few(
+            float(lon), float(lat), float(reach_m), *self._all
+        )  # not compiled for whole numbers too
         if few[0] <= kernel.FEW:
             return [(few[1], few[2]), (few[3], few[4]), (few[5], few[6])][: few[0]]
-        found, metres = kernel.around_one(lon, lat, reach_m, *self._all)
+        found, metres = kernel.around_one(float(lon), float(lat), float(reach_m), *self._all)
         return list(zip(found.tolist(), metres.tolist(), strict=True))
 
     def around_many(
@@ -236,7 +239,7 @@ class CellIndex:
 
     def _decide(self, code: int, column: int, row: int, lon: float, lat: float) -> int:
         rx, ry = self._x0 + (column + 0.5) * self._width, self._y0 + (row + 0.5) * self._height
-        return int(kernel.first_in(-code - 1, rx, ry, lon, lat, *self._geometry))
+        return int(kernel.first_in(-code - 1, rx, ry, float(lon), float(lat), *self._geometry))
 
 
 def _contiguous(values: ArrayLike) -> Floats:
@@ -355,10 +358,13 @@ def _arrays_of(
     raster.list_grounds(*given, np.empty(0, dtype=np.int32), slots)
     members = np.empty(borders.starts[-1, 1], dtype=np.int32)
     raster.list_grounds(*given, members, slots)
-    borders.grounds = borders.grounds[:0]
-    del given
     raster.mark_deep(first, near, far)
     coarse, fine = raster.blocks_of(first)
+    near_starts = np.empty(len(fine) + 1, dtype=np.int32)
+    of_blocks = (first, coarse, borders.starts, borders.segment, borders.grounds, near_starts)
+    raster.edges_of_blocks(*of_blocks, np.empty((0, 3), dtype=np.int32))
+    edges_near = np.empty((near_starts[-1], 3), dtype=np.int32)
+    raster.edges_of_blocks(*of_blocks, edges_near)
     return {
         "frame": frame,
         "coarse": coarse,
@@ -367,6 +373,8 @@ def _arrays_of(
         "segment": borders.segment,
         "slots": slots,
         "members": members,
+        "near_starts": near_starts,
+        "near": edges_near,
     }
 
 
@@ -381,4 +389,6 @@ def _empty() -> dict[str, NDArray[Any]]:
         "segment": np.zeros((0, 4)),
         "slots": np.zeros((0, 2), dtype=np.uint16),
         "members": np.zeros(0, dtype=np.int32),
+        "near_starts": np.zeros(1, dtype=np.int32),
+        "near": np.zeros((0, 3), dtype=np.int32),
     }

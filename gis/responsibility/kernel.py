@@ -193,7 +193,7 @@ def _distance2(segment, i, x, y, mx, my, shrink):
 
 
 @njit(cache=True, nogil=True)
-def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members):
+def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members, near_starts, near):
     """All grounds within reach of a point: numbers and metres, those that cover it first (0 m), then by distance."""
     mx, my = metres_per_degree(min(max(y, -89.9), 89.9))
     shrink = np.tan(np.radians(min(max(y, -89.9), 89.9))) / (2.0 * _A)
@@ -229,33 +229,26 @@ def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
             block = np.int64(coarse[block_row, block_column])
             if block >= 0:
                 continue
-            for row in range(max(row_from, block_row << 3), min(row_to, (block_row << 3) + 7) + 1):
-                for column in range(max(column_from, block_column << 3), min(column_to, (block_column << 3) + 7) + 1):
-                    code = np.int64(fine[-block - 1, (row & 7) << 3 | (column & 7)])
-                    if code >= 0:
+            for k in range(near_starts[-block - 1], near_starts[-block]):
+                distance2 = _distance2(segment, near[k, 0], x, y, mx, my, shrink)
+                if distance2 > reach2:
+                    continue
+                for m in range(1, 3):
+                    ground = np.int64(near[k, m])
+                    if ground < 0:
                         continue
-                    number = -code - 1
-                    first = starts[number, 1]
-                    for i in range(starts[number, 0], starts[number + 1, 0]):
-                        distance2 = _distance2(segment, i, x, y, mx, my, shrink)
-                        if distance2 > reach2:
-                            continue
-                        for k in range(2):
-                            if slots[i, k] == NOTHING:
-                                continue
-                            ground = members[first + slots[i, k]] >> 1
-                            at = 0
-                            while at < count and found[at] != ground:
-                                at += 1
-                            if at == count:
-                                if count == len(found):
-                                    found = np.concatenate((found, np.empty_like(found)))
-                                    far = np.concatenate((far, np.empty_like(far)))
-                                found[count] = ground
-                                far[count] = distance2
-                                count += 1
-                            elif at >= covering and distance2 < far[at]:
-                                far[at] = distance2
+                    at = 0
+                    while at < count and found[at] != ground:
+                        at += 1
+                    if at == count:
+                        if count == len(found):
+                            found = np.concatenate((found, np.empty_like(found)))
+                            far = np.concatenate((far, np.empty_like(far)))
+                        found[count] = ground
+                        far[count] = distance2
+                        count += 1
+                    elif at >= covering and distance2 < far[at]:
+                        far[at] = distance2
     for k in range(covering + 1, count):  # by distance, then number
         one, metres = found[k], far[k]
         at = k
@@ -267,7 +260,7 @@ def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
 
 
 @njit(cache=True, nogil=True)
-def around_few(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members):
+def around_few(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members, near_starts, near):
     """`around_one` where the answer is short, as plain numbers, which are much cheaper to hand over than arrays.
 
     Returns
@@ -276,7 +269,7 @@ def around_few(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
         Of the grounds; beyond `FEW` only the first are told.
     ground, metres, ground, metres, … : int, float
     """
-    found, far = around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members)
+    found, far = around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members, near_starts, near)
     count = len(found)
     a, am = (found[0], far[0]) if count > 0 else (np.int64(-1), 0.0)
     b, bm = (found[1], far[1]) if count > 1 else (np.int64(-1), 0.0)
@@ -285,7 +278,7 @@ def around_few(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
 
 
 @njit(cache=True, nogil=True)
-def around_many(lon, lat, reach_m, frame, coarse, fine, starts, segment, slots, members):
+def around_many(lon, lat, reach_m, frame, coarse, fine, starts, segment, slots, members, near_starts, near):
     """`around_one` for many points.
 
     Returns
@@ -298,7 +291,9 @@ def around_many(lon, lat, reach_m, frame, coarse, fine, starts, segment, slots, 
     grounds = np.empty(max(16, 2 * len(lon)), np.int64)
     metres = np.empty(max(16, 2 * len(lon)))
     for n in range(len(lon)):
-        found, far = around_one(lon[n], lat[n], reach_m[n], frame, coarse, fine, starts, segment, slots, members)
+        found, far = around_one(
+            lon[n], lat[n], reach_m[n], frame, coarse, fine, starts, segment, slots, members, near_starts, near
+        )
         end = begins[n] + len(found)
         while end > len(grounds):
             grounds = np.concatenate((grounds, np.empty_like(grounds)))

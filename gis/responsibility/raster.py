@@ -442,3 +442,59 @@ def blocks_of(codes):
                     for m in range(BLOCK):
                         fine[number, k * BLOCK + m] = codes[i * BLOCK + k, j * BLOCK + m]
     return coarse, fine
+
+
+@njit(cache=True, nogil=True)
+def edges_of_blocks(codes, coarse, starts, segment, grounds, near_starts, near):
+    """Which edges run in each block that is not alike throughout, each once, with the grounds beside them.
+
+    Parameters
+    ----------
+    grounds : array of int, shape (edges, 2)
+        -1 where there is none.
+    near_starts : array of int, shape (blocks + 1,)
+        Filled with where the edges of each block begin.
+    near : array of int, shape (edges of blocks, 3)
+        Filled with the row of ``segment`` and the two grounds; may be empty, then only the room is counted.
+    """
+    near_starts[0] = 0
+    here = np.empty(64, np.int64)
+    for i in range(coarse.shape[0]):
+        for j in range(coarse.shape[1]):
+            if coarse[i, j] >= 0:
+                continue
+            count = 0
+            for row in range(i * BLOCK, (i + 1) * BLOCK):
+                for column in range(j * BLOCK, (j + 1) * BLOCK):
+                    code = np.int64(codes[row, column])
+                    if code >= 0:
+                        continue
+                    for k in range(starts[-code - 1, 0], starts[-code, 0]):
+                        if not _is_among(segment, grounds, here, count, k):
+                            if count == len(here):
+                                here = np.concatenate((here, np.empty_like(here)))
+                            here[count] = k
+                            count += 1
+            number = -coarse[i, j] - 1
+            begin = near_starts[number]
+            near_starts[number + 1] = begin + count
+            if len(near) > 0:
+                for m in range(count):
+                    near[begin + m, 0] = here[m]
+                    near[begin + m, 1] = grounds[here[m], 0]
+                    near[begin + m, 2] = grounds[here[m], 1]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_among(segment, grounds, here, count, k):
+    for m in range(count - 1, -1, -1):
+        i = here[m]
+        same = segment[i, 0] == segment[k, 0] and segment[i, 1] == segment[k, 1] and segment[i, 2] == segment[k, 2]
+        if (
+            same
+            and segment[i, 3] == segment[k, 3]
+            and grounds[i, 0] == grounds[k, 0]
+            and grounds[i, 1] == grounds[k, 1]
+        ):
+            return True
+    return False
