@@ -242,6 +242,11 @@ class CellIndex:
         return int(kernel.first_in(-code - 1, rx, ry, float(lon), float(lat), *self._geometry))
 
 
+def warm() -> None:
+    """Compile all that an index needs, once a machine; later processes load it."""
+    CellIndex.build(shapely.box([0.0, 0.001], 0.0, [0.001, 0.002], 0.001)).warm()
+
+
 def _contiguous(values: ArrayLike) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
 
