@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         Send the session cookie over HTTPS only; switch on behind TLS.
     upload_limit_mb : int
         Larger uploads are refused before they are stored.
+    tile_cache_mb : int
+        Tiles of the plans in force that each process keeps in memory; 0 makes each when it is asked for.
+    tile_limit_kb : int
+        Zooms at which a tile of cells would be larger show the tier above instead.
     web_dist : Path
         The built pages.
     """
@@ -58,4 +62,6 @@ class Settings(BaseSettings):
     session_hours: float = 12.0
     secure_cookies: bool = False
     upload_limit_mb: int = 512
+    tile_cache_mb: int = 256
+    tile_limit_kb: int = 2500
     web_dist: Path = ROOT / "api" / "web" / "dist"

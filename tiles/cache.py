@@ -46,10 +46,10 @@ class Kept:
         return gzip.decompress(self.body) if self.is_packed else self.body
 
 
-def kept(content: bytes) -> Kept:
-    """A tile made ready to be sent."""
+def kept(content: bytes, *, is_packed: bool = True) -> Kept:
+    """A tile made ready to be sent, compressed if that saves anything."""
     etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
-    if len(content) < WORTH_PACKING:
+    if not is_packed or len(content) < WORTH_PACKING:
         return Kept(content, is_packed=False, etag=etag)
     return Kept(gzip.compress(content, LEVEL, mtime=0), is_packed=True, etag=etag)
 

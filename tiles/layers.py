@@ -14,6 +14,8 @@ SQL = Path(__file__).resolve().parent / "sql"
 EXTENT = 4096
 BUFFER = 64
 MAX_ZOOM = 20
+ALL = "all"
+"""In an address: every layer that the caller may see."""
 
 
 @dataclass(frozen=True, slots=True)

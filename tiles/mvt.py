@@ -13,6 +13,9 @@ from sqlalchemy.orm import Session
 from gis.errors import InvalidInput, NotFound
 from tiles.layers import MAX_ZOOM, Layer
 
+MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
+LONGEST_NUMBER = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -37,6 +40,27 @@ def find(layers: Mapping[str, Layer], name: str) -> Layer:
     if name not in layers:
         raise NotFound("tile.no_layer", layer=name, known=", ".join(sorted(layers)))
     return layers[name]
+
+
+def check_place(z: str, x: str, y: str) -> tuple[int, int, int]:
+    """Read the three numbers of a tile's address.
+
+    Raises
+    ------
+    InvalidInput
+        ``tile.not_numbers``, ``tile.out_of_range``.
+    """
+    words = [word[:LONGEST_NUMBER] for word in (z, x, y)]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise InvalidInput("tile.not_numbers", z=words[0], x=words[1], y=words[2])
+    numbers = int(words[0]), int(words[1]), int(words[2])
+    _require_in_range(*numbers)
+    return numbers
+
+
+def _require_in_range(z: int, x: int, y: int) -> None:
+    if not (0 <= z <= MAX_ZOOM and 0 <= x < 1 << z and 0 <= y < 1 << z):
+        raise InvalidInput("tile.out_of_range", z=z, x=x, y=y, max_zoom=MAX_ZOOM)
 
 
 def make_tile(
@@ -64,10 +88,15 @@ def make_tile(
     InvalidInput
         ``tile.out_of_range``.
     """
-    if not (0 <= z <= MAX_ZOOM and 0 <= x < 1 << z and 0 <= y < 1 << z):
-        raise InvalidInput("tile.out_of_range", z=z, x=x, y=y, max_zoom=MAX_ZOOM)
+    _require_in_range(z, x, y)
     content = b"" if z < layer.min_zoom else _query(session, layer, z, x, y, scopes, at, plan_id)
     return Tile(content, etag_of(content, scopes=scopes))
+
+
+def joined(made: Sequence[Tile]) -> Tile:
+    """Tiles of several layers as one: the messages of protobuf may be put one behind another."""
+    digest = hashlib.blake2b("".join(tile.etag for tile in made).encode(), digest_size=12)
+    return Tile(b"".join(tile.content for tile in made), f'W/"{digest.hexdigest()}"')
 
 
 def _query(

@@ -102,6 +102,15 @@ class CellTiles:
         key = view.keys[address] = present.version.key(place, view)
         return key
 
+    def tile(self, place: Place, scopes: tuple[str, ...]) -> Kept | None:
+        """A tile as somebody with these scopes sees it; None if there is no version yet, or not of this layer."""
+        present = self.present
+        if present is None or (place[0], place[1]) not in present.version.at:
+            return None
+        view = present.view(scopes)
+        key = present.version.key(place, view)
+        return self.find(present, key) or self.make(present, view, place, key)
+
     def find(self, present: Present, key: bytes) -> Kept | None:
         """A tile that is kept in memory or on the shelf."""
         if not self.cache.limit_bytes:
@@ -116,9 +125,7 @@ class CellTiles:
     def make(self, present: Present, view: View, place: Place, key: bytes) -> Kept:
         """Make a tile, and keep it. Some tenths of a millisecond without the interpreter's lock."""
         content = present.version.encode(place, view)
-        if not self.cache.limit_bytes:
-            return Kept(content, is_packed=False, etag=kept(content).etag) if content else kept(b"")
-        made = kept(content)
+        made = kept(content, is_packed=bool(self.cache.limit_bytes))
         self.cache.put(key, made)
         return made
 
