@@ -7,17 +7,26 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 import tiles.router
 from api import deps, errors, live, pages
+from api.access import AccessCache
 from api.front import FrontedApp
 from api.guard import Guard
+from api.locating import FastLocate
+from api.ogc import TilePaths
 from api.routes import ROUTERS
+from api.tiles_front import TilesFront
 from gis.db import make_engine
+from gis.in_force import Keeper
 from gis.jobs import deferring_app
 from gis.notices import Notices
+from gis.responsibility.present import Present
+from gis.responsibility.responsibility import store_of
 from gis.settings import Settings
+from tiles.present import CellTiles
 
 BODY_LIMIT = 16_000_000
 """Bytes of a request: 10,000 places to geotag are under 2 MB. Files come in by the command line."""
@@ -48,19 +57,25 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     engine = make_engine(url)
     # Of its own, so that news wait for nobody's request.
     news_engine = make_engine(url, pool_size=1)
+    notices = Notices(url)
+    keeper = Keeper(engine, notices, clock=clock)
     services = deps.Services(
         settings=settings,
         engine=engine,
         clock=clock,
         jobs=deferring_app(url),
-        notices=Notices(url),
+        notices=notices,
         live=live.Broadcaster(partial(live.read_news, news_engine)),
+        access=AccessCache(notices),
+        keeper=keeper,
+        present=Present(engine, store_of(settings), keeper),
+        few=CapacityLimiter(deps.FEW),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with services.live.running(services.notices):
-            with services.notices.running():
+            with services.notices.running(), services.keeper.running():
                 yield
         services.engine.dispose()
         news_engine.dispose()
@@ -75,10 +90,23 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         responses=deps.ERROR_RESPONSES,
     )
     app.state.services = services
+    cells = CellTiles(
+        engine,
+        store_of(settings),
+        limit_bytes=1000 * settings.tile_limit_kb,
+        cache_bytes=1_000_000 * settings.tile_cache_mb,
+    )
+    keeper.on_change(cells.change)
+    keeper.on_change(lambda found: services.live.now_in_force(found.version))
+    app.front.at("/api/v1/locate", FastLocate(services.present, clock=clock, who=services.access.seen))
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.include_router(tiles.router.make_router(session=deps.SessionScope, allow=deps.allow, now=deps.now))
+    app.include_router(
+        tiles.router.make_router(session=deps.SessionScope, allow=deps.allow, now=deps.now, cells=lambda: cells)
+    )
+    app.front.below("/tiles/", TilesFront(cells, partial(deps.who, services), services.access))
+    app.front.below("/ogc/", TilePaths(app.front))
     pages.install(app, dist=settings.web_dist)
     app.add_middleware(deps.Compression, minimum_size=1000, compresslevel=5)
     app.add_middleware(Guard, body_limit=BODY_LIMIT)

@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
+import anyio.to_thread
 import orjson
+from anyio import CapacityLimiter
 from fastapi import Depends, Query, Request
 from procrastinate import App as JobApp
 from pydantic import AfterValidator, BaseModel
@@ -18,13 +21,16 @@ from sqlalchemy.orm import Session
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
+from api.access import Access, AccessCache
 from api.credentials import Credential, actor_of, credential_of
 from api.errors import MEDIA_TYPE, language_of
 from gis.db import unit_of_work
 from gis.errors import InvalidInput, NotAllowed, NotSignedIn
+from gis.in_force import Keeper
 from gis.listing import Listed, Row, Window
 from gis.notices import Notices
 from gis.permissions import Action, Actor, require_somewhere, scopes
+from gis.responsibility.present import Present
 from gis.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +40,9 @@ Compression = GZipMiddleware
 
 MAX_SESSIONS = 20
 """Requests that hold a database session at a time; the rest wait without a thread. Not above the engine's pool."""
+
+FEW = 5
+"""Threads that ask the database beside those: within what the pool may open at a peak."""
 
 PAGE_LIMIT = 1000
 
@@ -48,6 +57,11 @@ class Services:
     jobs: JobApp
     notices: Notices
     live: Broadcaster
+    access: AccessCache
+    keeper: Keeper
+    present: Present
+    few: CapacityLimiter
+    """Threads that ask the database for routes without a session."""
 
 
 class Problem(BaseModel):
@@ -139,12 +153,66 @@ def allow(action: Action) -> Any:
     return Depends(Allowed(action))
 
 
+class AllowedKnown(Allowed):
+    """The same without a database session, for routes that are asked very often: who it is may be a moment old.
+
+    Gives the `Access` with its scopes.
+    """
+
+    async def __call__(self, request: Request) -> Access:  # type: ignore[override]  # FastAPI reads the signature
+        access = await known(request)
+        super().__call__(access.actor)
+        return access
+
+
+def allow_known(action: Action) -> Any:
+    """``access: Annotated[Access, allow_known(Action.X)]`` in the signature of a coroutine."""
+    return Depends(AllowedKnown(action))
+
+
+async def known(request: Request) -> Access:
+    """Who sends a request, from memory if that is possible.
+
+    Raises
+    ------
+    NotSignedIn
+    """
+    return await who(services(request), request)
+
+
+async def who(here: Services, request: Request) -> Access:
+    """Who sends a request, for fast paths, where the request does not know its application yet.
+
+    Raises
+    ------
+    NotSignedIn
+    """
+    access = here.access.seen(request.scope)
+    if access is not None:
+        return access
+    shown = credential_of(request)
+    if shown is None:
+        raise NotSignedIn("access.no_session")
+    access = here.access.known(shown)
+    if access is not None:
+        return access
+    ask = partial(here.access.ask, shown, partial(_look_up, here, shown), scope=request.scope)
+    return await anyio.to_thread.run_sync(ask, limiter=here.few)
+
+
+def _look_up(services: Services, shown: Credential) -> Actor:
+    idle = timedelta(hours=services.settings.session_hours)
+    with unit_of_work(services.engine) as session:
+        return actor_of(session, shown, now=services.clock(), idle=idle)
+
+
 def scopes_now(services: Services, shown: Credential | None, action: Action) -> tuple[str, ...] | None:
     """Where a session or token that opened a stream may do something now; ``None`` if it has ended, or nowhere."""
-    idle = timedelta(hours=services.settings.session_hours)
     try:
-        with unit_of_work(services.engine) as session:
-            actor = actor_of(session, shown, now=services.clock(), idle=idle)
+        if shown is None:
+            raise NotSignedIn("access.no_session")
+        access = services.access.known(shown)
+        actor = access.actor if access is not None else _look_up(services, shown)
     except NotSignedIn:
         return None
     return scopes(actor, action) or None

@@ -12,7 +12,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any, Protocol
 
 from fastapi import FastAPI
@@ -30,6 +29,7 @@ _STAMP: Headers = [
 ]
 _JSON_HEAD = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
+_BODILESS = (204, 304)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +94,15 @@ class Front:
         if fast is None:
             return False
         reply = fast(scope, receive, send)
-        if isawaitable(reply):
+        if reply is not None and not isinstance(reply, Reply):
             reply = await reply
         if reply is None:
             return False
         if reply is not SENT:
-            body = reply.body
-            length = (b"content-length", b"%d" % len(body))
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": reply.status,
-                    "headers": [*reply.headers, length, *_STAMP, (b"x-request-id", _request_id())],
-                }
-            )
-            await send({"type": "http.response.body", "body": body})
+            # An answer without a body tells no length: a 304's would be that of the 200.
+            length = () if reply.status in _BODILESS else ((b"content-length", b"%d" % len(reply.body)),)
+            await send(start(reply.status, (*reply.headers, *length)))
+            await send({"type": "http.response.body", "body": reply.body})
         return True
 
 

@@ -1,6 +1,7 @@
 """The routes, one file a thing. Each states the action that it asks leave for (`api.deps.allow`)."""
 
-from api.routes import areas, buildings, geotag, grids, health, incidents, plans, session, staff, tokens
+from api import ogc
+from api.routes import areas, buildings, geotag, grids, health, incidents, locate, plans, session, staff, tokens
 
 ROUTERS = (
     health.router,
@@ -12,5 +13,7 @@ ROUTERS = (
     buildings.router,
     staff.router,
     geotag.router,
+    locate.router,
     incidents.router,
+    ogc.router,
 )

@@ -1,0 +1,32 @@
+"""Which cell answers for a point, and for many."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+class Located(BaseModel):
+    """Which cell answers for a point, and who. `version` names the state of plans and posts that gave the answer."""
+
+    how: Literal["inside", "border", "nearest", "none"]
+    distance_m: float | None
+    micro_grid: dict[str, Any] | None
+    grid: dict[str, Any] | None
+    community: dict[str, Any] | None
+    area: list[dict[str, Any]]
+    people: list[dict[str, Any]]
+    candidates: list[dict[str, Any]]
+    flags: list[str]
+    plan_id: int | None
+    version: str
+
+
+class LocatedMany(BaseModel):
+    """Which cell covers each point: `cell` has a row of `cells` for each, -1 where none does; `reasons` say why."""
+
+    version: str
+    cell: list[int]
+    cells: list[dict[str, Any]]
+    reasons: dict[str, list[int]]
