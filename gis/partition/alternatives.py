@@ -18,14 +18,15 @@ from gis.division import Division
 from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import FloatArray
+from gis.partition import kernel
 from gis.partition.division_of import is_little, jobs_of, largest_first, put_together, recipe_of
 from gis.partition.lineage import cell_numbers, part_pairs
 from gis.partition.objectives import TERMS, Limits
 from gis.partition.redraw import Past, remember
 from gis.partition.run import Answer, divided
 from gis.partition.site import Job, Site, settle
-from gis.partition.spreading import Signals, spread
 from gis.rule_set import RuleSet
+from gis.spreading import Signals, spread
 from gis.town import WGS84, Town
 
 LEAST_DIFFERENCE = 0.05  # share of households in another grid
@@ -157,7 +158,7 @@ def divide_alternatives(
     made: dict[int, list[Answer]] = {}
     for number, answers in spread(
         _plans_of, tasks, order=largest_first(jobs), processes=1 if few else processes, cluster=cluster,
-        cancelled=cancelled, enough=enough, progress=within,
+        cancelled=cancelled, enough=enough, progress=within, warm=kernel.warm,
     ):  # fmt: skip
         made[number] = answers
         if progress is not None:

@@ -17,6 +17,7 @@ from gis.division import Division
 from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import Geometries
+from gis.partition import kernel
 from gis.partition.diagnosis_of_town import neighbours_of
 from gis.partition.moves import moves
 from gis.partition.proof import SETS_OF_EFFORT
@@ -24,8 +25,8 @@ from gis.partition.redraw import Locks, pasts_of, stated
 from gis.partition.run import Answer, divide_community
 from gis.partition.search import effort_named
 from gis.partition.site import Job
-from gis.partition.spreading import spread
 from gis.rule_set import RuleSet
+from gis.spreading import spread
 from gis.town import WGS84, Town
 
 LITTLE_WORK = 16_000  # buildings × restarts; starting processes costs about as much as dividing so many
@@ -73,6 +74,7 @@ def divide_town(
         cancelled=cancelled,
         enough=enough,
         progress=within,
+        warm=kernel.warm,
     ):
         answers[number] = answer
         if progress is not None:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from gis.errors import InvalidInput, NotFound
 from gis.geometry import FloatArray, IntArray
+from gis.partition import kernel
 from gis.partition.objectives import Limits, terms_for
 from gis.partition.problem import Problem
 from gis.partition.redraw import solve_from
 from gis.partition.search import Effort, solve
-from gis.partition.spreading import Signals, spread
 from gis.rule_set import Tier
+from gis.spreading import Signals, spread
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -307,7 +308,7 @@ def label_all(
     starts : sequence of int arrays, optional
         Labels of each community to begin from, as `gis.partition.search.solve` takes them.
     processes, cluster, cancelled
-        As `gis.partition.spreading.spread` takes them; the labels are the same however they are made.
+        As `gis.spreading.spread` takes them; the labels are the same however they are made.
     progress : callable, optional
         Called with (communities done, communities in all).
     """
@@ -318,7 +319,9 @@ def label_all(
     ]
     order = sorted(range(len(jobs)), key=lambda i: (-len(problems[i].households), i))
     found: dict[int, IntArray] = {}
-    for number, label in spread(_solved, jobs, order=order, processes=processes, cluster=cluster, cancelled=cancelled):
+    for number, label in spread(
+        _solved, jobs, order=order, processes=processes, cluster=cluster, cancelled=cancelled, warm=kernel.warm
+    ):
         found[number] = label
         if progress is not None:
             progress(len(found), len(jobs))

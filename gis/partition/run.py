@@ -29,9 +29,9 @@ from gis.partition.proof import Proof, certify
 from gis.partition.redraw import FIXED, FREE, Past, lock_findings, majority, recoded, solve_from, start_labels
 from gis.partition.search import Effort, Solution, solve
 from gis.partition.site import Cell, Job, Site, graph_of, nodes_of, problem_of, settle, tall_atoms, weight_of
-from gis.partition.spreading import Signals
 from gis.partition.units import floor_bands, shares
 from gis.rule_set import RuleSet, Tier
+from gis.spreading import Signals
 from gis.town import WGS84
 
 __all__ = ["Answer", "Job", "divide_community", "graph_of"]

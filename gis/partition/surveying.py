@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gis.partition import kernel
 from gis.partition.ground import Ground, survey
 from gis.partition.site import Job, parts_of, plot_of
-from gis.partition.spreading import Signals, spread
+from gis.spreading import Signals, spread
 
 
 def survey_job(job: Job, _signals: Signals | None = None) -> Ground:
@@ -20,4 +21,4 @@ def survey_all(
 ) -> Iterator[tuple[int, Ground]]:
     """Survey communities; each ground with the number of its job, as soon as it is there (`spreading.spread`)."""
     order = sorted(range(len(jobs)), key=lambda i: (-len(jobs[i].buildings), i))
-    return spread(survey_job, jobs, order=order, processes=processes, cluster=cluster)
+    return spread(survey_job, jobs, order=order, processes=processes, cluster=cluster, warm=kernel.warm)

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import shapely
 
+from gis import spreading
 from gis.cleaning import clean
 from gis.errors import GridError, InvalidInput, NotFound, Unavailable
-from gis.partition import cluster as clusters
-from gis.partition import spreading
 from gis.partition.division_of import jobs_of
 from gis.partition.site import Job
-from gis.partition.spreading import spread
 from gis.rule_set import load_preset
 from gis.settings import ROOT
+from gis.spreading import cluster as clusters
+from gis.spreading import spread
 from tests.partition.towns import estate, ground, town
 from tests.partition.works import cut, die, die_once, refuse, run_till_enough
 

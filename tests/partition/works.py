@@ -1,4 +1,4 @@
-"""Work for `gis.partition.spreading`: functions of a module that other processes can find."""
+"""Work for `gis.spreading`: functions of a module that other processes can find."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gis.errors import NotFound
 from gis.partition.site import Job
-from gis.partition.spreading import Signals
+from gis.spreading import Signals
 
 
 def cut(job: Job, signals: Signals) -> str:

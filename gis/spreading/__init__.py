@@ -3,6 +3,9 @@
 A job is a value that can be pickled and ``work`` a function of a module that gives an answer from it and nothing
 else, so where and in which order jobs run changes no answer. What runs elsewhere is told two things on its way: that
 it is enough (finish with the best so far), and it tells how far it is.
+
+`spread` is for jobs that are all known, whose answers are taken as they come; `stream` for more jobs than memory holds,
+whose answers are wanted in order.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from gis.errors import InvalidInput, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
+C = TypeVar("C")
 
 LOOK_S = 0.25  # how often the one who waits looks whether to stop
 TRIES = 3  # of a job whose worker died: memory that ran short may be there the next time
@@ -45,11 +49,14 @@ class Watch:
         Whether to stop with nothing, and whether to finish with what there is.
     progress : callable
         Called with (number of the job, share done, cost of the best).
+    stopped : str
+        Code of the error where all was cancelled.
     """
 
     cancelled: Callable[[], bool]
     enough: Callable[[], bool]
     progress: Callable[[int, float, float], None]
+    stopped: str = "partition.cancelled"
 
     def check(self) -> None:
         """Stop if the caller wants nothing any more.
@@ -57,10 +64,10 @@ class Watch:
         Raises
         ------
         InvalidInput
-            ``partition.cancelled``.
+            ``stopped``.
         """
         if self.cancelled():
-            raise InvalidInput("partition.cancelled")
+            raise InvalidInput(self.stopped)
 
 
 def spread(
@@ -73,6 +80,7 @@ def spread(
     cancelled: Callable[[], bool] | None = None,
     enough: Callable[[], bool] | None = None,
     progress: Callable[[int, float, float], None] | None = None,
+    warm: Callable[[], None] | None = None,
 ) -> Iterator[tuple[int, R]]:
     """Do all jobs; give each answer, with the number of its job, as soon as it is there.
 
@@ -92,6 +100,8 @@ def spread(
         When it says yes, what runs is told to finish; what has not begun still gives its first answer.
     progress : callable, optional
         Called in this process with (number of the job, share done, cost of the best); now and then, not at every step.
+    warm : callable, optional
+        Called here before processes are started: compiles what they would otherwise compile each.
 
     Raises
     ------
@@ -104,13 +114,51 @@ def spread(
     watch = Watch(cancelled or _never, enough or _never, progress or _silent)
     numbers = list(range(len(jobs)) if order is None else order)
     if cluster is not None:
-        from gis.partition.cluster import over_cluster  # Dask is slow to load
+        from gis.spreading.cluster import over_cluster  # Dask is slow to load
 
         return over_cluster(work, jobs, numbers, cluster, watch)
     count = process_count(len(jobs), processes)
     if count == 1:
         return _here(work, jobs, numbers, watch)
+    if warm is not None:
+        warm()
     return _over_processes(work, jobs, numbers, count, watch)
+
+
+def stream(
+    work: Callable[[T, C], R],
+    jobs: Iterable[T],
+    *,
+    common: C,
+    cluster: str,
+    cancelled: Callable[[], bool] | None = None,
+    stopped: str = "partition.cancelled",
+) -> Iterator[R]:
+    """Do jobs on a cluster, taken one by one as workers become free; give their answers in order.
+
+    Only so many jobs and answers are held as the cluster has threads, a few for each.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module: of a job and of ``common``.
+    common : object
+        What all jobs need; each worker gets it once and keeps it until the end.
+    cluster : str
+        Address of a Dask scheduler, as for `spread`.
+    stopped : str
+        Code of the `InvalidInput` raised once ``cancelled`` says yes.
+
+    Raises
+    ------
+    InvalidInput
+        ``stopped``; ``spreading.bad_address``.
+    Unavailable
+        As `spread`.
+    """
+    from gis.spreading.cluster import stream_over_cluster  # Dask is slow to load
+
+    return stream_over_cluster(work, jobs, common, cluster, Watch(cancelled or _never, _never, _silent, stopped))
 
 
 def process_count(jobs: int, asked: int | None = None) -> int:
@@ -201,9 +249,6 @@ def _do(work: Callable[[T, Signals], R], job: T, number: int) -> R:
 def _over_processes(
     work: Callable[[T, Signals], R], jobs: Sequence[T], numbers: Sequence[int], count: int, watch: Watch
 ) -> Iterator[tuple[int, R]]:
-    from gis.partition import kernel  # compiled once here, so that the workers find it and do not compile it each
-
-    kernel.warm()
     # Spawned, because forking a process with threads is unsafe.
     context = multiprocessing.get_context("spawn")
     board = _Board(context.RawValue("b", 0), context.RawArray("d", 2 * len(jobs)))

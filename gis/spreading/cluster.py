@@ -16,7 +16,8 @@ import queue
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,7 +32,7 @@ from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.core import CommClosedError
 
 from gis.errors import InvalidInput, Unavailable
-from gis.partition.spreading import LOOK_S, TRIES, Signals, Watch
+from gis.spreading import LOOK_S, TRIES, Signals, Watch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,17 +42,39 @@ EMPTY_S = 60.0  # a worker that was killed is back by then, or will not come bac
 ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://[^/:]*(\[[^]]*\])?(:\d+)?(/.*)?")
 REPORT_S = 0.5  # between two reports of one job
 AHEAD = 2  # jobs sent out for each thread of the cluster; more would only fill its memory
+HELD = 4  # answers for each thread that may wait for one before them
 
 
 def over_cluster(
     work: Callable[[T, Signals], R], jobs: Sequence[T], numbers: Sequence[int], address: str, watch: Watch
 ) -> Iterator[tuple[int, R]]:
-    """Do jobs on a cluster; see `gis.partition.spreading.spread`."""
+    """Do jobs on a cluster; see `gis.spreading.spread`."""
     client = _connect(address)
     try:
         _wait_for_workers(client, address)
         _check_versions(client)
-        yield from _Run(client, address, watch, work, jobs).answers(numbers)
+        yield from _Run(client, address, watch, work).answers((number, jobs[number]) for number in numbers)
+    finally:
+        client.close(timeout=CONNECT_S)
+
+
+def stream_over_cluster(
+    work: Callable[[T, Any], R], jobs: Iterable[T], common: Any, address: str, watch: Watch
+) -> Iterator[R]:
+    """Do jobs on a cluster, answers in order; see `gis.spreading.stream`."""
+    client = _connect(address)
+    try:
+        _wait_for_workers(client, address)
+        _check_versions(client)
+        run = _Run(client, address, watch, work, is_ordered=True)
+        run.common = client.scatter(pickle.dumps(common), broadcast=True, hash=False)
+        early: dict[int, R] = {}
+        wanted = 0
+        for number, answer in run.answers(enumerate(jobs)):
+            early[number] = answer
+            while wanted in early:
+                yield early.pop(wanted)
+                wanted += 1
     finally:
         client.close(timeout=CONNECT_S)
 
@@ -78,13 +101,17 @@ def _wait_for_workers(client: Client, address: str) -> None:
 # --- Versions --------------------------------------------------------------------------------------------------------
 
 
+_PACKAGES = ("numpy", "scipy", "pandas", "numba", "shapely", "pyproj", "pyarrow", "orjson", "distributed")
+_FOLDERS = (".", "partition", "responsibility", "geotagging", "spreading")
+
+
 @cache
 def versions() -> Mapping[str, str]:
     """What an answer's last bit may depend on, in this process."""
     return {
         "wangge": f"{version('wangge')} {_source()}",
         "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "scipy", "pandas", "numba", "shapely", "pyproj", "distributed")},
+        **{name: version(name) for name in _PACKAGES},
         "geos": shapely.geos_version_string,
         "proj": pyproj.proj_version_str,
         "arithmetic": _arithmetic(),
@@ -95,7 +122,7 @@ def _source() -> str:
     """A digest of the domain's code: two states of development have the same version but give other plans."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for file in sorted(package.glob("*.py")) + sorted((package / "partition").glob("*.py")):
+    for file in (file for folder in _FOLDERS for file in sorted((package / folder).glob("*.py"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -139,10 +166,22 @@ _ended: set[str] = set()
 
 def _end(run: str) -> None:
     _ended.add(run)
+    _commons.pop(run, None)
 
 
 def _forget(run: str) -> None:
     _ended.discard(run)
+    _commons.pop(run, None)
+
+
+_commons: dict[str, Any] = {}
+"""What the jobs of a run have in common, unpacked once; of a worker process."""
+
+
+def _common(run: str, parcel: bytes) -> Any:
+    if run not in _commons:
+        _commons[run] = pickle.loads(parcel)
+    return _commons[run]
 
 
 @dataclass
@@ -161,11 +200,15 @@ class _Remote:
             get_worker().log_event(self.run, (self.number, share, best))
 
 
-def _do(parcel: bytes, number: int, run: str, is_over: bool, expected: Mapping[str, str]) -> Any:
+def _do(
+    parcel: bytes, number: int, run: str, is_over: bool, expected: Mapping[str, str], common: bytes | None = None
+) -> Any:
     """Do one job; a parcel is work and job as bytes, so that the scheduler need not unpack them."""
     if versions() != expected:  # a worker that joined after the check
         raise Unavailable("spreading.other_versions", differences=_differences(expected, get_worker().address))
     work, job = pickle.loads(parcel)
+    if common is not None:
+        return work(job, _common(run, common))
     return work(job, _Remote(run, number, is_over))
 
 
@@ -179,32 +222,41 @@ class _Run:
     client: Client
     address: str
     watch: Watch
-    work: Callable[[Any, Signals], Any]
-    jobs: Sequence[Any]
+    work: Callable[[Any, Any], Any]
+    is_ordered: bool = False
+    common: Future[Any] | None = None
     name: str = field(default_factory=lambda: f"wangge-{uuid.uuid4().hex}")
     done: queue.SimpleQueue[Future[Any]] = field(default_factory=queue.SimpleQueue)
     reports: queue.SimpleQueue[tuple[int, float, float]] = field(default_factory=queue.SimpleQueue)
     is_over: bool = False
     seen_at: float = field(default_factory=time.monotonic)
 
-    def answers(self, numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    def answers(self, jobs: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         self.client.subscribe_topic(self.name, lambda event: self.reports.put(event[1]))
-        left = list(reversed(numbers))
+        left = enumerate(jobs)
         sent: dict[Future[Any], int] = {}
+        following = next(left, None)
         try:
-            while left or sent:
-                while left and len(sent) < AHEAD * max(sum(self.client.nthreads().values()), 1):
-                    number = left.pop()
-                    sent[self._submit(number, len(left))] = number
+            while following is not None or sent:
+                while following is not None and self._has_room(sent, following[0]):
+                    place, (number, job) = following
+                    sent[self._submit(number, job, -place)] = number
+                    following = next(left, None)
                 for future in self._finished():
                     yield sent.pop(future), self._answer(future)
         finally:
             self._leave(list(sent))
 
-    def _submit(self, number: int, priority: int) -> Future[Any]:
-        parcel = pickle.dumps((self.work, self.jobs[number]))
+    def _has_room(self, sent: Mapping[Future[Any], int], place: int) -> bool:
+        threads = max(sum(self.client.nthreads().values()), 1)
+        if len(sent) >= AHEAD * threads:
+            return False
+        return not self.is_ordered or not sent or place - min(sent.values()) < HELD * threads
+
+    def _submit(self, number: int, job: Any, priority: int) -> Future[Any]:
+        parcel = pickle.dumps((self.work, job))
         future = self.client.submit(
-            _do, parcel, number, self.name, self.is_over, versions(),
+            _do, parcel, number, self.name, self.is_over, versions(), self.common,
             key=f"{self.name}-{number}", pure=False, priority=priority,
         )  # fmt: skip
         future.add_done_callback(self.done.put)
@@ -241,7 +293,7 @@ class _Run:
     def _answer(self, future: Future[Any]) -> Any:
         try:
             return future.result()
-        except KilledWorker as error:
+        except (KilledWorker, CancelledError) as error:  # cancelled: what all jobs need was lost with its last holder
             raise Unavailable("spreading.worker_died", jobs=1, tries=TRIES) from error
         except ImportError as error:  # a worker that joined late and lacks our code
             raise Unavailable("spreading.other_versions", differences=[f"{type(error).__name__}: {error}"]) from error
