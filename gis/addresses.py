@@ -238,7 +238,8 @@ class _Reader:
     def _sequence(self, token: re.Match[str], pieces: list[str]) -> None:
         """Numbers without marker, the last a room: 7-2-502, 2-502, 7-502, 502, or the building's own alone."""
         is_room, had_building = bool(token["mark"]), self.building is not None
-        known = self.building is not None or self.house_of is not None
+        last = len(self.names) - 1
+        known = self.building is not None or (self.house_of is not None and self.house_of == last)
         if len(pieces) >= 3 and self.building is None:
             self._set_building(pieces.pop(0))
         elif len(pieces) == 2 and self.building is None and self.unit is None:
@@ -288,7 +289,8 @@ class _Reader:
         at = next((n for n in roads if names[n][1] is not None), roads[0] if roads else None)
         road, house = (None, None) if at is None else names[at]
         others = [pair for n, pair in enumerate(names) if n != at]
-        place, number = others[-1] if others else (None, None)
+        place = others[-1][0] if others else None
+        number = next((following for _, following in reversed(others) if following is not None), None)
         building = self.building if self.building is not None else number
         floor = _small(self.floor)
         if floor is None and self.room is not None and self.room.isdigit() and len(self.room) >= 3:

@@ -17,8 +17,6 @@ rule: *covers, then the lowest id*. How the answer is known:
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,18 +27,19 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from gis import crs as systems
-from gis import staff
+from gis import search_index, staff
+from gis.addresses import parse
 from gis.errors import InvalidInput, UnknownCrs
 from gis.listing.people import person
 from gis.listing.window import Row, fetch
 from gis.permissions import EVERYWHERE, Action, Actor, is_within, scopes
+from gis.search_matching import find_addresses
 
 BATCH_LIMIT = 10_000
 BORDER_M = 15.0
 NEAREST_M = 200.0
 MAX_REACH_M = 2_000.0
 """An accuracy beyond this says nothing about the place; it counts as this."""
-MIN_SIMILARITY = 0.3
 MAX_CANDIDATES = 20
 
 How = Literal["inside", "nearest", "border", "none"]
@@ -232,11 +231,6 @@ def point_in_wgs84(lon: float, lat: float, *, crs: str) -> tuple[float, float]:
     return points[0]
 
 
-_UNIT = re.compile(r"(\d{1,2})\s*(?:单元|门|unit)", re.IGNORECASE)
-_FLOOR = re.compile(r"(\d{1,3})\s*(?:层|楼(?!栋|号)|floor)", re.IGNORECASE)
-_ROOM = re.compile(r"(\d{3,4})\s*(?:室|号房|户)?$")
-
-
 def split_address(address: str) -> tuple[str, int | None, int | None]:
     """An address as (building, unit, floor): the staircase and room at its end are taken off.
 
@@ -249,14 +243,8 @@ def split_address(address: str) -> tuple[str, int | None, int | None]:
     >>> split_address("人民路１８号")
     ('人民路18号', None, None)
     """
-    words = re.sub(r"\s+", "", unicodedata.normalize("NFKC", address))
-    unit = _UNIT.search(words)
-    if unit is None:
-        return words, None, None
-    rest = words[unit.end() :]
-    floor, room = _FLOOR.search(rest), _ROOM.search(rest)
-    level = int(floor[1]) if floor else int(room[1]) // 100 if room else None
-    return words[: unit.start()], int(unit[1]), level
+    said = parse(address)
+    return said.words, said.unit, said.floor
 
 
 # --- asking the database ----------------------------------------------------------------------------------------------
@@ -383,29 +371,6 @@ CROSS JOIN LATERAL (SELECT ST_PointOnSurface(building.geom) AS geom) AS centre
 INNER JOIN admin_area AS area ON building.area_id = area.id
 WHERE {condition} AND area.path <@ ANY(CAST(:scopes AS ltree []))
 ORDER BY building.id
-"""
-
-# The best of the index's hits: the trigram index answers %>, the order is by likeness of the address or the name.
-_ADDRESSES = """
-SELECT asked.n, found.id, found.likeness
-FROM unnest(CAST(:n AS int []), CAST(:words AS text [])) AS asked (n, words)
-CROSS JOIN LATERAL (
-    SELECT
-        building.id,
-        greatest(
-            similarity(replace(coalesce(building.address, ''), ' ', ''), asked.words),
-            similarity(replace(coalesce(building.name, ''), ' ', ''), asked.words),
-            strict_word_similarity(asked.words, coalesce(building.name, '') || ' ' || coalesce(building.address, ''))
-        ) AS likeness
-    FROM building
-    INNER JOIN admin_area AS area ON building.area_id = area.id
-    WHERE
-        (coalesce(building.name, '') || ' ' || coalesce(building.address, '') || ' ' || building.code)
-        %> asked.words
-        AND area.path <@ ANY(CAST(:scopes AS ltree []))
-    ORDER BY likeness DESC, building.id
-    LIMIT 5
-) AS found
 """
 
 _CELL_INFO = """
@@ -581,10 +546,9 @@ def _tag_buildings(
         else:
             tags[n] = Tag(flags=("unknown_building",))
     for n in by_address:
-        words, unit, floor = split_address(places[n].address or "")
+        _, unit, floor = split_address(places[n].address or "")
         wanted[n] = replace(
             places[n],
-            address=words,
             unit=places[n].unit if places[n].unit is not None else unit,
             floor=places[n].floor if places[n].floor is not None else floor,
         )
@@ -603,28 +567,18 @@ def _find_addresses(
     flags: dict[int, tuple[str, ...]],
     tags: list[Tag],
 ) -> None:
-    """Exact address or name first, then the most alike by trigrams; what is merely alike is flagged."""
+    """What `gis.search_matching` finds; where there is doubt, it is flagged."""
     if not asked:
         return
-    exact: dict[str, int] = {}
-    same = "(replace(building.address, ' ', '') = ANY(:words) OR replace(building.name, ' ', '') = ANY(:words))"
-    for row in _buildings_by(work, same, words=sorted(set(asked.values()))):
-        for words in (row["address"], row["name"]):
-            if words:
-                exact.setdefault(words.replace(" ", ""), row["id"])
-    alike: dict[int, list[Row]] = defaultdict(list)
-    inexact = {n: words for n, words in asked.items() if words not in exact and len(words) >= 2}
-    if inexact:
-        for row in work.ask(_ADDRESSES, n=list(inexact), words=list(inexact.values())):
-            alike[row["n"]].append(row)
-    for n, words in asked.items():
-        best = [row["id"] for row in alike.get(n, ()) if row["likeness"] >= MIN_SIMILARITY]
-        if words in exact:
-            found[n] = (exact[words],)
-        elif best:
-            found[n], flags[n] = tuple(best), ("address_approximate",)
-        else:
+    search_index.work_off(work.session, limit=search_index.SOME)
+    answers = find_addresses(work.session, asked, scopes=work.scopes)
+    for n in asked:
+        if n not in answers:
             tags[n] = Tag(flags=("unknown_address",))
+            continue
+        found[n] = answers[n].ids
+        if answers[n].is_approximate:
+            flags[n] = ("address_approximate",)
 
 
 def _place_buildings(

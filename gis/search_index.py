@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from gis.addresses import Address, parse
 from gis.listing.window import Row, fetch
-from gis.spelling import spelling, writings
+from gis.spelling import near_keys, spelling, writings
 
 CHUNK = 20_000
 SOME = 5_000
@@ -94,8 +94,8 @@ def tokens_of(address: Address, *, places: Iterable[str] = (), number: str | Non
             found.add(f"{spelling(name)}#{following}")
             if number is not None:
                 found.add(f"{spelling(name)}#{following}#{number}")
-        elif number is not None and name != address.road:
-            found.add(f"{spelling(name)}#{number}")
+        elif name != address.road:
+            found.add(f"{spelling(name)}#{number or ''}")
     if number is not None:
         found |= {f"{spelling(place)}#{number}" for place in places}
     return found
@@ -190,7 +190,8 @@ def _named(kind: str, row: Row, *names: str | None, **more: Any) -> list[Entry]:
                 entries.append({**common, "name": name, "spelling": spelled, "initials": first})
     if not entries:
         entries.append(dict(common))
-    entries[0] |= {"code": (row.get("code") or "").upper() or None, **more}
+    tokens = [*more.pop("tokens", ()), *(near_keys(str(entries[0]["name"])) if entries[0].get("name") else ())]
+    entries[0] |= {"code": (row.get("code") or "").upper() or None, "tokens": tokens or None, **more}
     return [{**entry, "variant": variant} for variant, entry in enumerate(entries)]
 
 
@@ -222,11 +223,14 @@ def _building(row: Row) -> list[Entry]:
     said = parse(row["address"] or "")
     number, is_named = building_number(row["name"])
     number = number or said.building
-    place = row["compound"] or said.place
+    if is_named and row["compound"]:  # 商铺2 is not the compound's 2栋
+        place, places = said.place or row["compound"], set()
+        tokens = {token for token in tokens_of(said, number=number) if token.count("#") == 1}
+    else:
+        place, places = row["compound"] or said.place, {name for name in (row["compound"], said.place) if name}
+        tokens = tokens_of(said, places=places, number=number)
     own = [row["name"]] if is_named and row["name"] != row["compound"] else []
-    places = {name for name in (row["compound"], said.place) if name}
-    tokens = tokens_of(said, places=places, number=number)
-    if number is not None and row["name"]:
+    if is_named and number is not None:
         tokens |= tokens_of(parse(row["name"]), number=number)
     return _named(
         "building", row, *own, road=said.road, house=said.house, place=place, number=number, tokens=sorted(tokens)

@@ -12,6 +12,8 @@ import unicodedata
 from functools import lru_cache
 from itertools import product
 
+MAX_SYLLABLES = 12
+"""Of names that are also kept by what is near them."""
 MAX_WRITINGS = 4
 """Spellings kept of a name with characters of several readings."""
 
@@ -62,6 +64,7 @@ def simplified(words: str) -> str:
     return unicodedata.normalize("NFKC", words).lower().translate(_TRADITIONAL)
 
 
+@lru_cache(maxsize=65536)
 def bare(words: str) -> str:
     """The letters, digits and Chinese characters alone, in the form of `simplified`.
 
@@ -101,6 +104,7 @@ def _syllables(plain: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=65536)
 def spelling(words: str) -> str:
     """Syllables in one word.
 
@@ -159,6 +163,26 @@ def loose(spelled: str) -> str:
     for sharp, blunt in _LOOSE:
         spelled = spelled.replace(sharp, blunt)
     return spelled
+
+
+def near_keys(words: str) -> tuple[str, ...]:
+    """Keys that names have in common if one syllable of theirs differs, is missing, is too many, or two are swapped.
+
+    The name itself, the name less each of its syllables (from three on), and its syllables in order of the alphabet.
+
+    Examples
+    --------
+    >>> near_keys("书香苑")
+    ('~shu.xiang.yuan', '~xiang.yuan', '~shu.yuan', '~shu.xiang', '^shu.xiang.yuan')
+    >>> set(near_keys("书香苑")) & set(near_keys("书乡佳苑"))
+    {'~shu.xiang.yuan'}
+    """
+    sounds = syllables(words)
+    if not 2 <= len(sounds) <= MAX_SYLLABLES or is_latin(words):
+        return ()
+    less = [sounds[:i] + sounds[i + 1 :] for i in range(len(sounds))] if len(sounds) > 2 else []
+    keys = ["~" + ".".join(some) for some in (sounds, *less)]
+    return tuple(dict.fromkeys([*keys, "^" + ".".join(sorted(sounds))]))
 
 
 def is_latin(words: str) -> bool:
