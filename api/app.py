@@ -89,13 +89,14 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         lifespan=lifespan,
         responses=deps.ERROR_RESPONSES,
     )
-    app.state.services = services
     cells = CellTiles(
         engine,
         store_of(settings),
         limit_bytes=1000 * settings.tile_limit_kb,
         cache_bytes=1_000_000 * settings.tile_cache_mb,
     )
+    app.state.services = services
+    app.state.cells = cells
     keeper.on_change(cells.change)
     keeper.on_change(lambda found: services.live.now_in_force(found.version))
     app.front.at("/api/v1/locate", FastLocate(services.present, clock=clock, who=services.access.seen))

@@ -1,21 +1,26 @@
 """Tiles of the plans in force by the shortest way: whoever is known gets what is kept, without the framework.
 
-Whoever is not known yet, another layer, a draft or the past go to the routes of `tiles.router`, which give the same
-bytes. An address that can be no tile is refused here, before anybody asks who sent it.
+Another layer, a draft, the past, and whoever may see nothing go to the routes of `tiles.router`, which give the same
+bytes or say what is wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any, NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from api.access import AccessCache
+from api.access import Access, AccessCache
 from api.front import Reply
+from gis.errors import GridError
 from gis.permissions import Action
 from tiles.cache import Kept
 from tiles.layers import LAYERS
@@ -46,15 +51,18 @@ class TilesFront:
     Parameters
     ----------
     tiles : CellTiles
+    ask : callable
+        Who sends a request, asking the database if need be.
     access : AccessCache
     """
 
     tiles: CellTiles
+    ask: Callable[[Request], Awaitable[Access]]
     access: AccessCache
 
     def __post_init__(self) -> None:
         self._makers = ThreadPoolExecutor(THREADS, thread_name_prefix="wangge-tiles")
-        self._waited_for: dict[tuple[int, bytes], asyncio.Future[Kept]] = {}
+        self._waited_for: dict[bytes, asyncio.Future[Kept]] = {}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Any:  # noqa: ARG002 (the protocol's)
         """Give a tile that is kept; or a coroutine that makes it, or None."""
@@ -63,7 +71,7 @@ class TilesFront:
             return None
         caller = self.access.seen(scope)
         if caller is None:
-            return None
+            return self._asked(scope)
         scopes = caller.scopes(Action.VIEW_MAP)
         view = present.views.get(scopes)
         if view is not None:
@@ -72,30 +80,39 @@ class TilesFront:
                 found = self.tiles.find(present, key)
                 if found is not None:
                     return _reply(found, scope)
-        if not scopes:
-            return None
-        return self._look_up(present, present.view(scopes), scope)
+        return self._look_up(present, scopes, scope)
 
-    def _look_up(self, present: Present, view: View, scope: Scope) -> Any:
-        """A tile that nobody with this view asked for before, or that is no longer kept."""
+    async def _asked(self, scope: Scope) -> Reply | None:
+        """The same for somebody who is not known yet, or no longer."""
+        if (place := place_of(scope["path"])) is None or place[0] not in _OWN:
+            return None
+        try:
+            caller = await self.ask(Request(scope))
+        except (GridError, SQLAlchemyError):
+            return None  # the route says what is wrong
+        present = self.tiles.present
+        reply = None if present is None else self._look_up(present, caller.scopes(Action.VIEW_MAP), scope)
+        return await reply if isawaitable(reply) else reply
+
+    def _look_up(self, present: Present, scopes: tuple[str, ...], scope: Scope) -> Reply | Awaitable[Reply] | None:
+        """A tile that nobody with these scopes asked for before, or that is no longer kept."""
         address = scope["path"]
         place = place_of(address)
-        if place is None or place[0] not in _OWN or not LAYERS[place[0]].max_zoom >= place[1]:
+        if not scopes or place is None or place[0] not in _OWN or place[1] > LAYERS[place[0]].max_zoom:
             return None
+        view = present.view(scopes)
         key = view.keys.get(address) or self.tiles.key(present, view, address, place)
         found = self.tiles.find(present, key)
         return self._made(present, view, place, key, scope) if found is None else _reply(found, scope)
 
     async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope) -> Reply:
         """Make a tile once, however many ask for it meanwhile."""
-        # By the version too: one that is replaced meanwhile ends its own way.
-        asked = (id(present), key)
-        future = self._waited_for.get(asked)
+        future = self._waited_for.get(key)
         if future is None:
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._makers, self.tiles.make, present, view, place, key)
-            self._waited_for[asked] = future
-            future.add_done_callback(lambda _: self._waited_for.pop(asked, None))
+            self._waited_for[key] = future
+            future.add_done_callback(lambda _: self._waited_for.pop(key, None))
         # One who leaves does not take the tile away from the others.
         return _reply(await asyncio.shield(future), scope)
 
