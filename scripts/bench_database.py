@@ -352,7 +352,7 @@ def _store_people(
     ids = next_ids(session, "staff", len(held))
     people = ((one, f"S{n:07d}", f"员{n}", f"138{n:08d}") for n, one in enumerate(ids))
     copy_rows(session, "staff", "id, code, name, phone", people)
-    single = dict(session.execute(text("SELECT id, is_single FROM post")).tuples().all())
+    single = {row.id: row.is_single for row in session.execute(text("SELECT id, is_single FROM post"))}
     span = f"[{at.isoformat()},)"
     rows = ((one, post, single[post], cell, area, span) for one, (post, cell, area) in zip(ids, held, strict=True))
     copy_rows(session, "assignment", "staff_id, post_id, is_single, grid_id, area_id, valid_during", rows)
