@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.access import Access, AccessCache
-from api.front import Reply
+from api.front import SENT, Reply
 from gis.errors import GridError
 from gis.permissions import Action
 from tiles.cache import Kept
@@ -35,13 +34,18 @@ _ADDRESS = re.compile(r"/tiles/([a-z_]{1,30})/(0|[1-9]\d?)/(0|[1-9]\d{0,7})/(0|[
 _OWN = frozenset(CELL_LAYERS)
 
 
-class _Replies(NamedTuple):
-    """What is sent of one tile: packed, plain, and to those who have it already."""
+_NOTHING: Message = {"type": "http.response.body", "body": b""}
 
-    packed: Reply
-    plain: Reply
-    known: Reply
+
+class _Sent(NamedTuple):
+    """The messages that give one tile. The headers that govern documents stand on none: a tile is drawn, never shown
+    by itself, and each header of an answer takes a microsecond."""
+
+    start: Message
+    body: Message
+    known: Message
     etag: bytes
+    plain_headers: tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(eq=False)
@@ -64,14 +68,14 @@ class TilesFront:
         self._makers = ThreadPoolExecutor(THREADS, thread_name_prefix="wangge-tiles")
         self._waited_for: dict[bytes, asyncio.Future[Kept]] = {}
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Any:  # noqa: ARG002 (the protocol's)
+    def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Any:  # noqa: ARG002 (protocol)
         """Give a tile that is kept; or a coroutine that makes it, or None."""
         present = self.tiles.present
         if present is None or scope["query_string"] or scope["method"] != "GET":
             return None
         caller = self.access.seen(scope)
         if caller is None:
-            return self._asked(scope)
+            return self._asked(scope, send)
         scopes = caller.scopes(Action.VIEW_MAP)
         view = present.views.get(scopes)
         if view is not None:
@@ -79,10 +83,10 @@ class TilesFront:
             if key is not None:
                 found = self.tiles.find(present, key)
                 if found is not None:
-                    return _reply(found, scope)
-        return self._look_up(present, scopes, scope)
+                    return _send(found, scope, send)
+        return self._look_up(present, scopes, scope, send)
 
-    async def _asked(self, scope: Scope) -> Reply | None:
+    async def _asked(self, scope: Scope, send: Send) -> Reply | None:
         """The same for somebody who is not known yet, or no longer."""
         if (place := place_of(scope["path"])) is None or place[0] not in _OWN:
             return None
@@ -91,10 +95,14 @@ class TilesFront:
         except (GridError, SQLAlchemyError):
             return None  # the route says what is wrong
         present = self.tiles.present
-        reply = None if present is None else self._look_up(present, caller.scopes(Action.VIEW_MAP), scope)
-        return await reply if isawaitable(reply) else reply
+        if present is None:
+            return None
+        sending = self._look_up(present, caller.scopes(Action.VIEW_MAP), scope, send)
+        return None if sending is None else await sending
 
-    def _look_up(self, present: Present, scopes: tuple[str, ...], scope: Scope) -> Reply | Awaitable[Reply] | None:
+    def _look_up(
+        self, present: Present, scopes: tuple[str, ...], scope: Scope, send: Send
+    ) -> Coroutine[Any, Any, Reply] | None:
         """A tile that nobody with these scopes asked for before, or that is no longer kept."""
         address = scope["path"]
         place = place_of(address)
@@ -103,9 +111,11 @@ class TilesFront:
         view = present.view(scopes)
         key = view.keys.get(address) or self.tiles.key(present, view, address, place)
         found = self.tiles.find(present, key)
-        return self._made(present, view, place, key, scope) if found is None else _reply(found, scope)
+        if found is None:
+            return self._made(present, view, place, key, scope, send)
+        return _send(found, scope, send)
 
-    async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope) -> Reply:
+    async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope, send: Send) -> Reply:
         """Make a tile once, however many ask for it meanwhile."""
         future = self._waited_for.get(key)
         if future is None:
@@ -114,7 +124,7 @@ class TilesFront:
             self._waited_for[key] = future
             future.add_done_callback(lambda _: self._waited_for.pop(key, None))
         # One who leaves does not take the tile away from the others.
-        return _reply(await asyncio.shield(future), scope)
+        return await _send(await asyncio.shield(future), scope, send)
 
 
 def place_of(address: str) -> Place | None:
@@ -126,31 +136,42 @@ def place_of(address: str) -> Place | None:
     return (layer, z, x, y) if x < 1 << z and y < 1 << z else None
 
 
-def _reply(tile: Kept, scope: Scope) -> Reply:
-    replies: _Replies = tile.replies or _prepare(tile)
+async def _send(tile: Kept, scope: Scope, send: Send) -> Reply:
+    """Send a tile, or that the caller has it already, in the shortest way there is."""
+    sent: _Sent = tile.replies or _prepare(tile)
     accepts_packed = False
     for name, value in scope["headers"]:
         if name == b"if-none-match":
-            if value == replies.etag or is_known(tile.etag, value.decode("latin-1")):
-                return replies.known
+            if value == sent.etag or is_known(tile.etag, value.decode("latin-1")):
+                await send(sent.known)
+                await send(_NOTHING)
+                return SENT
         elif name == b"accept-encoding":
             accepts_packed = b"gzip" in value
     if accepts_packed or not tile.is_packed:
-        return replies.packed
-    plain = replies.plain
-    return Reply(tile.plain(), plain.status, plain.headers)
+        await send(sent.start)
+        await send(sent.body)
+        return SENT
+    return Reply(tile.plain(), headers=sent.plain_headers)
 
 
-def _prepare(tile: Kept) -> _Replies:
+def _prepare(tile: Kept) -> _Sent:
     etag = tile.etag.encode()
     common = ((b"etag", etag), (b"cache-control", b"private, no-cache"), (b"vary", b"Cookie, Accept-Encoding"))
-    known = Reply(b"", 304, common)
-    if not tile.body:
-        empty = Reply(b"", 204, common)
-        replies = _Replies(empty, empty, known, etag)
-    else:
-        typed = ((b"content-type", MEDIA_TYPE.encode()), *common)
-        packed = (*typed, (b"content-encoding", b"gzip")) if tile.is_packed else typed
-        replies = _Replies(Reply(tile.body, 200, packed), Reply(b"", 200, typed), known, etag)
-    tile.replies = replies
-    return replies
+    typed = ((b"content-type", MEDIA_TYPE.encode()), (b"x-content-type-options", b"nosniff"), *common)
+    packed = ((b"content-encoding", b"gzip"),) if tile.is_packed else ()
+    length = (b"content-length", b"%d" % len(tile.body))
+    start = (200, (*typed, *packed, length)) if tile.body else (204, common)
+    sent = _Sent(
+        start=_start(*start),
+        body={"type": "http.response.body", "body": tile.body},
+        known=_start(304, common),
+        etag=etag,
+        plain_headers=typed,
+    )
+    tile.replies = sent
+    return sent
+
+
+def _start(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}

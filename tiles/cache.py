@@ -1,11 +1,10 @@
-"""Tiles kept as they are sent: in memory up to a limit, the least lately asked for going first, and in files."""
+"""Tiles kept as they are sent: in memory up to a limit, those that nobody asks for going first, and in files."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,8 @@ class Kept:
         Compressed by gzip if ``is_packed``; empty where nothing lies in the tile.
     etag : str
         A weak tag of the content alone: it tells no more than the tile that its caller may have.
+    is_wanted : bool
+        Whether it was asked for since it was last looked at for letting go.
     replies : object
         Whatever answers are made of it by whoever sends it.
     """
@@ -39,6 +40,7 @@ class Kept:
     body: bytes
     is_packed: bool
     etag: str
+    is_wanted: bool = False
     replies: Any = field(default=None, repr=False)
 
     def plain(self) -> bytes:
@@ -66,16 +68,15 @@ class TileCache:
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.bytes = 0
-        self._tiles: OrderedDict[bytes, Kept] = OrderedDict()
+        self._tiles: dict[bytes, Kept] = {}
         self._lock = threading.Lock()
 
     def get(self, key: bytes) -> Kept | None:
         """A tile that is kept."""
-        with self._lock:
-            found = self._tiles.get(key)
-            if found is not None:
-                self._tiles.move_to_end(key)
-            return found
+        found = self._tiles.get(key)
+        if found is not None:
+            found.is_wanted = True
+        return found
 
     def put(self, key: bytes, tile: Kept) -> None:
         """Keep a tile, and let others go for it; one larger than the limit is not kept."""
@@ -87,8 +88,13 @@ class TileCache:
             self.bytes += size - (0 if old is None else len(old.body) + ENTRY)
             self._tiles[key] = tile
             while self.bytes > self.limit_bytes:
-                _, gone = self._tiles.popitem(last=False)
-                self.bytes -= len(gone.body) + ENTRY
+                oldest = next(iter(self._tiles))
+                gone = self._tiles.pop(oldest)
+                if gone.is_wanted:  # a second chance: to the end of the queue
+                    gone.is_wanted = False
+                    self._tiles[oldest] = gone
+                else:
+                    self.bytes -= len(gone.body) + ENTRY
 
     def __len__(self) -> int:
         return len(self._tiles)
