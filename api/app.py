@@ -15,6 +15,7 @@ from api import deps, errors, live, pages
 from api.access import AccessCache
 from api.front import FrontedApp
 from api.guard import Guard
+from api.live_front import LivePath
 from api.locating import FastLocate
 from api.ogc import TilePaths
 from api.routes import ROUTERS
@@ -100,6 +101,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     keeper.on_change(cells.change)
     keeper.on_change(lambda found: services.live.now_in_force(found.version))
     app.front.at("/api/v1/locate", FastLocate(services.present, clock=clock, who=services.access.seen))
+    app.front.at("/api/v1/incidents/stream", LivePath(services))
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -55,15 +55,18 @@ def served(app: Any) -> Iterator[str]:
 
 
 @contextmanager
-def listening(base: str, who: str, *, since: int | str | None = None) -> Iterator[Iterator[dict[str, Any]]]:
-    """The events of a stream as somebody, after its beginning."""
+def listening(
+    base: str, who: str, *, since: int | str | None = None, versions: bool = False
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """The events of a stream as somebody, after its beginning; those that tell versions only if asked for."""
     headers = {} if since is None else {"Last-Event-ID": str(since)}
     with httpx.Client(base_url=base, timeout=WAIT_S) as client:
         sign_in(client, who)
+        client.get("/api/v1/incidents/events").raise_for_status()  # now they are known, and served in front
         with client.stream("GET", "/api/v1/incidents/stream", headers=headers) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"].startswith("text/event-stream")
-            stream = events(answer.iter_lines())
+            stream = events(answer.iter_lines(), versions=versions)
             assert next(stream)["event"] == "ready"
             yield stream
 
@@ -72,11 +75,11 @@ def sign_in(client: httpx.Client, who: str) -> None:
     client.post("/api/v1/session", json={"username": who, "password": PASSWORD}).raise_for_status()
 
 
-def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+def events(lines: Iterator[str], *, versions: bool = False) -> Iterator[dict[str, Any]]:
     event: dict[str, Any] = {}
     for line in lines:
         if not line:
-            if "data" in event:
+            if "data" in event and (versions or event["event"] != "in_force"):
                 yield event
             event = {}
         name, _, value = line.partition(": ")
@@ -84,11 +87,6 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             event[name] = value
         elif name == "data":
             event["data"] = json.loads(value)
-
-
-def next_of(stream: Iterator[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """The next event of a kind."""
-    return next(event for event in stream if event["event"] == kind)
 
 
 def in_a_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -183,23 +181,53 @@ def test_a_publication_is_told(service: Any) -> None:
             plan = make_plan(session, service.town, communities=service.town.communities[1:], title="new")
             plans.publish(session, plan.id, actor=SYSTEM, now=service.clock())
         for one in (stream, whole):
-            event = next_of(one, "plan")
-            assert (event["data"]["plan_id"], event["data"]["status"]) == (plan.id, "published")
+            event = next(one)
+            assert (event["event"], event["data"]["plan_id"], event["data"]["status"]) == ("plan", plan.id, "published")
         with listening(base, "viewer1", since=FIRST) as back:  # who was away hears of it when they come back
-            assert next_of(back, "plan") == event
+            assert next(back) == event
         with listening(base, "officer", since=FIRST) as elsewhere:
             report(service, "dispatcher")
             assert next(elsewhere)["event"] == "incident"
 
 
 def test_another_version_in_force_is_told_at_once_and_at_the_beginning(service: Any) -> None:
-    with served(service.app) as base, listening(base, "viewer") as stream:
-        service.app.state.services.live.now_in_force("a-version")
-        event = next_of(stream, "in_force")
-        assert event["data"] == {"version": "a-version"}
-        assert "id" not in event
-        with listening(base, "viewer") as late:
-            assert next(late)["data"] == {"version": "a-version"}
+    with served(service.app) as base, listening(base, "viewer", versions=True) as stream:
+        first = next(stream)
+        assert first["event"] == "in_force"
+        assert "id" not in first
+        service.app.state.services.live.now_in_force("another")
+        assert next(stream)["data"] == {"version": "another"} != first["data"]
+        with listening(base, "viewer", versions=True) as late:
+            assert next(late)["data"] == {"version": "another"}
+
+
+def test_in_front_of_the_framework_and_through_it_the_stream_is_the_same(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served_in_front: list[bool] = []
+    fast = service.app.front.find("/api/v1/incidents/stream")
+
+    def watched(*asked: Any) -> Any:
+        answer = fast(*asked)
+        served_in_front.append(answer is not None)
+        return answer
+
+    service.app.front.at("/api/v1/incidents/stream", watched)
+    report(service, "dispatcher")
+    with served(service.app) as base, httpx.Client(base_url=base, timeout=WAIT_S) as client:
+        sign_in(client, "viewer")
+        seen = []
+        for address in ("stream?since=1", "stream?since=1", "stream?since=1&other=2", "stream"):
+            with client.stream("GET", f"/api/v1/incidents/{address}") as answer:
+                stream = events(answer.iter_lines(), versions=True)
+                told = [next(stream) for _ in range(3 if "since" in address else 2)]
+                headers = {**answer.headers, "x-request-id": "", "date": ""}
+            seen.append((answer.status_code, headers, told))
+        assert seen[0] == seen[1] == seen[2]
+        assert seen[3][2] == seen[0][2][:1]
+        assert served_in_front == [False, True, False, True]
+        monkeypatch.setattr(live, "MAX_LISTENERS", 0)
+        assert client.get("/api/v1/incidents/stream").status_code == 503
 
 
 def test_nobody_listens_without_a_session_or_grant(shared: Any) -> None:
