@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "diagnose": "scripts.diagnose:command",
     "partition": "scripts.partition:command",
     "merge": "scripts.merge:command",
+    "geotag": "scripts.geotag:command",
     "plan": "scripts.plan:command",
     "report": "scripts.report:command",
     "rules": "scripts.rules:command",

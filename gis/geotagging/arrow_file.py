@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from gis.geotagging.numbers import numbers, pairs
 from gis.geotagging.words import NO_COORDINATES, UNREADABLE
 
 BATCH_ROWS = 65_536
+# Times as text: as timestamps those without a zone would be taken for UTC, and others lose theirs.
+_READING: Mapping[str, Any] = MappingProxyType({"use_pyarrow": True, "datetime_as_string": True})
 _POINT_BYTES = 21  # of a point in two dimensions as well-known binary
 _HEAD = np.frombuffer(b"\x01\x01\x00\x00\x00", dtype=np.uint8)
 
@@ -81,7 +84,7 @@ class ArrowFile:
                 yield pa.Table.from_batches([batch], schema=self.schema)
 
     def _of_layer(self) -> Iterator[pa.Table]:
-        with pyogrio.open_arrow(self.path, layer=self.layer, batch_size=BATCH_ROWS, use_pyarrow=True) as (_, reader):
+        with pyogrio.open_arrow(self.path, layer=self.layer, batch_size=BATCH_ROWS, **_READING) as (_, reader):
             for batch in reader:
                 table = pa.Table.from_batches([batch]).rename_columns(self.schema.names)
                 yield table.cast(self.schema)
@@ -176,7 +179,7 @@ def open_layer(path: Path, layer: str | None) -> ArrowFile:
     layer = layer or names[0]
     with readable(path):
         info = pyogrio.read_info(path, layer=layer, force_feature_count=True)
-        with pyogrio.open_arrow(path, layer=layer, batch_size=1, use_pyarrow=True) as (meta, reader):
+        with pyogrio.open_arrow(path, layer=layer, batch_size=1, **_READING) as (meta, reader):
             schema = reader.schema
     geometry = meta["geometry_name"] or None
     found = "wkb_geometry" if not geometry and "wkb_geometry" in schema.names else geometry

@@ -179,3 +179,8 @@ def look(
     if with_members and isinstance(file, NdjsonFile):
         file = replace(file, schema=members.schema)
     return Looked(file, counted.rows, counted.found())
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The columns of a file of any of the formats, by its first layer or sheet."""
+    return _opened(path, None).columns

@@ -21,19 +21,20 @@ from gis.geotagging.heaps import Heaps
 from gis.geotagging.words import (
     BAD,
     BORDER,
-    BROKEN,
     DEFAULT_POINT,
     HINTS,
     HOW,
     INSIDE,
     NEAREST,
     NEEDS_FLOOR,
+    NO_COORDINATES,
     NO_PLAN,
     NONE,
     OUTSIDE,
     REASONS,
     SWAPPED,
     UNKNOWN_ADDRESS,
+    UNREADABLE,
 )
 from gis.responsibility.cell_index import ASK, FAR_M, NEAR_M
 
@@ -227,13 +228,15 @@ class Tagger:
         return np.asarray(inside)
 
     def _addressed(self, addresses: Sequence[str | None], resolve: Resolve, tags: Tags) -> None:
-        lost = [n for n in np.flatnonzero((tags.reason > 0) & (tags.reason != BROKEN)).tolist() if addresses[n]]
+        unplaced = np.isin(tags.reason, (NO_COORDINATES, UNREADABLE, BAD, DEFAULT_POINT))
+        lost = [n for n in np.flatnonzero(unplaced).tolist() if addresses[n]]
         for n, found in zip(lost, resolve([addresses[n] or "" for n in lost]), strict=True):
             tags.hint[n] = found.hint
             if found.lon is not None:
                 tags.xy_wgs84[n] = found.lon, found.lat
             row = None if found.leaf is None else self.cells.leaf_rows.get(found.leaf)
             if row is None:
-                tags.reason[n] = found.reason or UNKNOWN_ADDRESS
+                if tags.reason[n] == NO_COORDINATES:
+                    tags.reason[n] = found.reason or UNKNOWN_ADDRESS
             else:
                 tags.how[n], tags.row[n], tags.distance_m[n], tags.reason[n] = INSIDE, row, 0.0, 0

@@ -8,6 +8,7 @@ was, to the last byte.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -330,12 +331,17 @@ class GpkgWriter(_Tables):
     def writing(self, path: Path) -> Iterator[Any]:
         def write(table: pa.Table) -> None:
             if len(table) or not path.exists():
-                pyogrio.write_arrow(
+                with warnings.catch_warnings():  # that a time has a zone is no fault
+                    warnings.filterwarnings("ignore", "Non-conformant content", RuntimeWarning)
+                    self._append(table, path)
+
+        yield write
+
+    def _append(self, table: pa.Table, path: Path) -> None:
+        pyogrio.write_arrow(
                     table, path, layer=self.layer, driver="GPKG", geometry_name=self.geometry,
                     geometry_type=self.geometry_type, crs=self.crs_wkt, append=path.exists(),
                 )  # fmt: skip
-
-        yield write
 
 
 def geo_metadata(column: str, crs: Crs | None, types: Sequence[str] = ()) -> dict[bytes, bytes]:

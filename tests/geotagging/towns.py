@@ -15,9 +15,7 @@ from gis.responsibility.cell_index import CellIndex
 WEST, SOUTH, STEP = 120.0, 31.0, 0.01
 SIDE = 4
 
-PERSON = pa.struct(
-    [(name, pa.string()) for name in ("post", "post_name_zh", "post_name_en", "name", "phone", "place")]
-)
+PERSON = pa.struct([(name, pa.string()) for name in ("post", "post_name_zh", "post_name_en", "name", "phone", "place")])
 
 
 @dataclass(frozen=True)
