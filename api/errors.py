@@ -7,7 +7,7 @@ caller sent are not repeated, a password among them would end in a log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -88,6 +88,17 @@ def problem(
     return Response(content, status, headers, MEDIA_TYPE)
 
 
+Teller = Callable[[Request, int, str, Mapping[str, Any]], Response]
+
+
+def told(request: Request, status: int, code: str, params: Mapping[str, Any] | None = None) -> Response:
+    """A refusal in the way of the route: a standard's own statuses and documents (`api.strict`), else a problem."""
+    tell: Teller | None = getattr(request.state, "tell", None)
+    if tell is not None:
+        return tell(request, status, code, params or {})
+    return problem(status, code, params, language=language_of(request))
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers on an application."""
     app.add_exception_handler(domain.GridError, _on_grid_error)
@@ -101,7 +112,7 @@ def install(app: FastAPI) -> None:
 
 def _on_grid_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, domain.GridError)
-    return problem(status_of(error), error.code, error.params, language=language_of(request))
+    return told(request, status_of(error), error.code, error.params)
 
 
 def _on_integrity(request: Request, error: Exception) -> Response:
@@ -117,7 +128,7 @@ def _on_invalid(request: Request, error: Exception) -> Response:
         for one in error.errors()[:20]
     ]
     params = {"errors": wrong, "where": wrong[0]["where"], "what": wrong[0]["what"], "count": len(error.errors())}
-    return problem(422, "http.invalid", params, language=language)
+    return told(request, 422, "http.invalid", params)
 
 
 def _what(one: Mapping[str, Any], language: str) -> str:
@@ -131,14 +142,14 @@ def _what(one: Mapping[str, Any], language: str) -> str:
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, "http.refused")
-    answer = problem(error.status_code, code, {"status": error.status_code}, language=language_of(request))
+    answer = told(request, error.status_code, code, {"status": error.status_code})
     answer.headers.update(error.headers or {})
     return answer
 
 
 def _on_database_away(request: Request, error: Exception) -> Response:
     log.error("database unavailable: %s", error)
-    return problem(503, "http.database_away", language=language_of(request))
+    return told(request, 503, "http.database_away")
 
 
 def _on_bug(request: Request, error: Exception) -> Response:
