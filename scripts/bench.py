@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scripts import bench_city, bench_ground, bench_instance, bench_partition, bench_redraw
+from scripts import bench_city, bench_ground, bench_instance, bench_online, bench_partition, bench_redraw
 
 
 @click.group("bench")
@@ -18,3 +18,4 @@ command.add_command(bench_partition.command)
 command.add_command(bench_redraw.command)
 command.add_command(bench_city.command)
 command.add_command(bench_ground.command)
+command.add_command(bench_online.command)
