@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from gis.addresses import Address, parse
 from gis.listing.window import Row, fetch
-from gis.spelling import bare, distance, initials, is_latin, loose, near_keys, spelling, syllables
+from gis.spelling import bare, corrections, distance, initials, is_latin, loose, near_keys, spelling, syllables
 
 SAME_SOUND = 0.98
 """Likeness of a name that sounds the same and is written otherwise."""
@@ -271,14 +271,20 @@ def _widen_by_letters(
     params = {
         "n": [one["n"] for one in asked],
         "spelled": [one["spelled"] for one in asked],
-        "beginning": [_literal(str(one["spelled"])) + "%" for one in asked],
-        "first": [_literal(str(one["spelled"])) + "%" if one["latin"] else None for one in asked],
+        "first": [one["spelled"] if one["latin"] else None for one in asked],
         "scopes": list(scopes),
     }
     for row in fetch(session, _BEGINNING, params):
         name = names[row["n"]]
         _note(found[name], row["name"], _begun(name, row["name"]))
     lost = [n for n, name in enumerate(names) if not found[name]]
+    pairs = [(n, form) for n in lost if asked[n]["latin"] for form in corrections(str(asked[n]["spelled"]))]
+    if pairs:
+        params |= {"n": [n for n, _ in pairs], "spelled": [form for _, form in pairs], "first": [None] * len(pairs)}
+        for row in fetch(session, _BEGINNING, params):
+            name = names[row["n"]]
+            _note(found[name], row["name"], min(0.9, likeness(name, row["name"])))
+    lost = [n for n in lost if not found[names[n]]]
     if not lost:
         return
     session.execute(_THRESHOLD)
@@ -347,10 +353,6 @@ def likeness(asked: str, name: str) -> float:
     return max(1 - distance(one, other) / max(len(one), len(other)), by_sound, by_ear, begun)
 
 
-def _literal(words: str) -> str:
-    return words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
 # --- SQL --------------------------------------------------------------------------------------------------------------
 
 _ROW = """
@@ -382,15 +384,19 @@ LIMIT 5000
 """
 _BEGINNING = f"""
 SELECT asked.n, found.name
-FROM unnest(CAST(:n AS int []), CAST(:beginning AS text []), CAST(:first AS text [])) AS asked (n, beginning, first)
+FROM unnest(CAST(:n AS int []), CAST(:spelled AS text []), CAST(:first AS text [])) AS asked (n, beginning, first)
 CROSS JOIN LATERAL (
     SELECT entry.name, entry.weight
     FROM search_entry AS entry
-    WHERE entry.spelling LIKE asked.beginning AND {_NAMES} AND {_IN_SCOPES}
+    WHERE
+        entry.spelling ~>=~ asked.beginning AND entry.spelling ~<~ (asked.beginning || '~')
+        AND {_NAMES} AND {_IN_SCOPES}
     UNION ALL
     SELECT entry.name, entry.weight
     FROM search_entry AS entry
-    WHERE entry.initials LIKE asked.first AND {_NAMES} AND {_IN_SCOPES}
+    WHERE
+        entry.initials ~>=~ asked.first AND entry.initials ~<~ (asked.first || '~')
+        AND {_NAMES} AND {_IN_SCOPES}
     ORDER BY weight DESC
     LIMIT 60
 ) AS found

@@ -14,9 +14,12 @@ from itertools import product
 
 MAX_SYLLABLES = 12
 """Of names that are also kept by what is near them."""
+MAX_LETTERS = 24
+"""Of pinyin that is corrected letter by letter."""
 MAX_WRITINGS = 4
 """Spellings kept of a name with characters of several readings."""
 
+_INNER = "abcdefghijklmnopqrstuvwxyz"
 _KEPT = re.compile(r"[^0-9a-z\u3400-\u9fff\U00020000-\U000323af]+")
 
 # Readings that names of places know besides the one that the phrase dictionary picks.
@@ -49,6 +52,32 @@ _TRADITIONAL = str.maketrans(
     "览观计订训记设许诊评诚课调谈请诸诺谢证识誉护竖贝贡货贵买费资贤宾赏质赛赵迹轨军轩轻辆辉轮转农迎这递辽迈邓酱钧铝锋录锁",
 )
 
+# All syllables without tones; ü as v.
+_SYLLABLES = frozenset(
+    re.findall(
+        "[a-z]+",
+        """
+    a ai an ang ao ba bai ban bang bao bei ben beng bi bian biao bie bin bing bo bu ca cai can cang cao ce cen ceng
+    cha chai chan chang chao che chen cheng chi chong chou chu chua chuai chuan chuang chui chun chuo ci cong cou cu
+    cuan cui cun cuo da dai dan dang dao de den deng di dian diao die ding diu dong dou du duan dui dun duo e ei en
+    eng er fa fan fang fei fen feng fiao fo fou fu ga gai gan gang gao ge gei gen geng gong gou gu gua guai guan
+    guang gui gun guo ha hai han hang hao he hei hen heng hong hou hu hua huai huan huang hui hun huo ji jia jian
+    jiang jiao jie jin jing jiong jiu ju juan jue jun ka kai kan kang kao ke ken keng kong kou ku kua kuai kuan
+    kuang kui kun kuo la lai lan lang lao le lei leng li lia lian liang liao lie lin ling liu lo long lou lu luan
+    lun luo lv lve ma mai man mang mao me mei men meng mi mian miao mie min ming miu mo mou mu na nai nan nang nao
+    ne nei nen neng ni nian niang niao nie nin ning niu nong nou nu nuan nun nuo nv nve o ou pa pai pan pang pao pei
+    pen peng pi pian piao pie pin ping po pou pu qi qia qian qiang qiao qie qin qing qiong qiu qu quan que qun ran
+    rang rao re ren reng ri rong rou ru rua ruan rui run ruo sa sai san sang sao se sen seng sha shai shan shang
+    shao she shen sheng shi shou shu shua shuai shuan shuang shui shun shuo si song sou su suan sui sun suo ta tai
+    tan tang tao te teng ti tian tiao tie ting tong tou tu tuan tui tun tuo wa wai wan wang wei wen weng wo wu xi
+    xia xian xiang xiao xie xin xing xiong xiu xu xuan xue xun ya yan yang yao ye yi yin ying yo yong you yu yuan
+    yue yun za zai zan zang zao ze zei zen zeng zha zhai zhan zhang zhao zhe zhen zheng zhi zhong zhou zhu zhua
+    zhuai zhuan zhuang zhui zhun zhuo zi zong zou zu zuan zui zun zuo
+    """,
+    )
+)
+_BEGUN = frozenset(sound[:end] for sound in _SYLLABLES for end in range(1, len(sound) + 1))
+
 # Sounds that many speakers do not tell apart, from the longer to the shorter.
 _LOOSE = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ang", "an"), ("eng", "en"), ("ing", "in"), ("l", "n"), ("h", "f"))
 
@@ -62,6 +91,11 @@ def simplified(words: str) -> str:
     '阳光水岸3号楼a座'
     """
     return unicodedata.normalize("NFKC", words).lower().translate(_TRADITIONAL)
+
+
+def warm() -> None:
+    """Read the dictionary now (0.3 s) and not with the first search."""
+    spelling("重庆")
 
 
 @lru_cache(maxsize=65536)
@@ -183,6 +217,40 @@ def near_keys(words: str) -> tuple[str, ...]:
     less = [sounds[:i] + sounds[i + 1 :] for i in range(len(sounds))] if len(sounds) > 2 else []
     keys = ["~" + ".".join(some) for some in (sounds, *less)]
     return tuple(dict.fromkeys([*keys, "^" + ".".join(sorted(sounds))]))
+
+
+def is_pinyin(letters: str) -> bool:
+    """Whether letters can be read as syllables, the last perhaps only begun.
+
+    Examples
+    --------
+    >>> is_pinyin("yangguangsh"), is_pinyin("mignzhu")
+    (True, False)
+    """
+    reached = {0}
+    for end in range(1, len(letters)):
+        if any(letters[start:end] in _SYLLABLES for start in reached if end - start <= 6):
+            reached.add(end)
+    return any(letters[start:] in _BEGUN for start in reached)
+
+
+@lru_cache(maxsize=4096)
+def corrections(letters: str) -> tuple[str, ...]:
+    """Pinyin that differs by one letter from what was typed: one swapped, too many, wrong or missing.
+
+    Examples
+    --------
+    >>> "mingzhu" in corrections("mignzhu"), "yangguang" in corrections("yanguang")
+    (True, True)
+    """
+    if not letters.isalpha() or not 4 <= len(letters) <= MAX_LETTERS:
+        return ()
+    cuts = [(letters[:i], letters[i:]) for i in range(1, len(letters) + 1)]
+    forms = [a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1]
+    forms += [a + b[1:] for a, b in cuts if b]
+    forms += [a + letter + b for a, b in cuts for letter in _INNER]
+    forms += [a + letter + b[1:] for a, b in cuts if b for letter in _INNER]
+    return tuple(form for form in dict.fromkeys(forms) if form != letters and is_pinyin(form))
 
 
 def is_latin(words: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import click
+from sqlalchemy import text
 
 from gis import db as database
-from gis import embedded
+from gis import embedded, search_index
 from scripts.program import Program, pass_program, print_json
 
 
@@ -20,8 +23,22 @@ def migrate(program: Program) -> None:
     """Bring the schema to the newest version; harmless to repeat."""
     engine = database.make_engine(embedded.database_url(program.settings))
     database.migrate(engine)
+    with database.unit_of_work(engine) as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        search_index.work_off(session)
     present, _ = database.revisions(engine)
     program.say("db.migrated", revision=present)
+
+
+@command.command("search-rebuild")
+@pass_program
+def search_rebuild(program: Program) -> None:
+    """Make the search table anew; it keeps itself, this is for repairs."""
+    begun = time.perf_counter()
+    engine = database.make_engine(embedded.database_url(program.settings))
+    with database.unit_of_work(engine) as session:
+        entries = search_index.rebuild(session)
+    program.say("search.rebuilt", entries=entries, seconds=round(time.perf_counter() - begun, 1))
 
 
 @command.command()

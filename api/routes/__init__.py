@@ -1,7 +1,7 @@
 """The routes, one file a thing. Each states the action that it asks leave for (`api.deps.allow`)."""
 
 from api import ogc
-from api.routes import areas, buildings, geotag, grids, health, incidents, locate, plans, session, staff, tokens
+from api.routes import areas, buildings, geotag, grids, health, incidents, locate, plans, search, session, staff, tokens
 
 ROUTERS = (
     health.router,
@@ -14,6 +14,7 @@ ROUTERS = (
     staff.router,
     geotag.router,
     locate.router,
+    search.router,
     incidents.router,
     ogc.router,
 )

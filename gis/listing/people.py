@@ -68,6 +68,7 @@ def staff(
     grid_id: int | None = None,
     department: str | None = None,
     q: str | None = None,
+    ids: Sequence[int] | None = None,
 ) -> Listed:
     """Staff who serve in the scopes, by code, each with the posts held at that time."""
     filters = Filters()
@@ -81,6 +82,7 @@ def staff(
     )
     filters.add_given(":grid_id = ANY(serving.grid_ids)", grid_id=grid_id)
     filters.add_given("department.code = :department", department=department)
+    filters.add_given("person.id = ANY(CAST(:ids AS bigint []))", ids=None if ids is None else list(ids))
     if q:
         filters.add("(strpos(person.name, :q) > 0 OR starts_with(person.code, :q))", q=q)
     listed = fetch_page(
