@@ -14,7 +14,7 @@ from gis.errors import InvalidInput, NotFound
 from tiles.layers import MAX_ZOOM, Layer
 
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
-LONGEST_NUMBER = 20
+LONGEST_NUMBER = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,12 +137,18 @@ def build(tables: Mapping[str, CellTable], *, limit_bytes: int) -> list[CellLaye
         for tier in (name, *reversed(CELL_LAYERS[:place]), COMMUNITIES):
             table = tables[name] if tier == name else rows.standing_in(_table_of(tables, tier), tier)
             one = cells.build(LAYERS[name], table, zooms=zooms)
-            heavy = [zoom for zoom, level in one.levels.items() if level.largest(OVERHEAD) > limit_bytes]
-            zooms = [] if tier == COMMUNITIES else heavy
+            zooms = [] if tier == COMMUNITIES else _heavy(one, limit_bytes)
             made.append(replace(one, levels={zoom: level for zoom, level in one.levels.items() if zoom not in zooms}))
             if not zooms:
                 break
     return [one for one in made if one.levels]
+
+
+def _heavy(held: CellLayer, limit_bytes: int) -> list[int]:
+    """Zooms with tiles too large; from near all is drawn, however much it is."""
+    return [
+        zoom for zoom, level in held.levels.items() if zoom < cells.EXACT_FROM and level.largest(OVERHEAD) > limit_bytes
+    ]
 
 
 def _table_of(tables: Mapping[str, CellTable], tier: str) -> CellTable:
