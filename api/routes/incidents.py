@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from api.access import Access
 from api.credentials import credential_of
 from api.deps import (
     AwareTime,
@@ -16,6 +17,7 @@ from api.deps import (
     SessionDep,
     WindowDep,
     allow,
+    allow_known,
     answer,
     collection,
     feature,
@@ -91,13 +93,15 @@ def counts(session: SessionDep, actor: Viewer, narrowed: Wanted, by: listing.Cou
     return answer({"items": items, "next": None, "total": len(items)})
 
 
-def hearing(request: Request, actor: Viewer, services: ServicesDep) -> dict[str, Any]:
+def hearing(
+    request: Request, access: Annotated[Access, allow_known(Action.VIEW_INCIDENTS)], services: ServicesDep
+) -> dict[str, Any]:
     """What a listener is told apart by, and how its rights are asked again."""
     services.live.require_room()
     shown = credential_of(request)
     return {
-        "scopes": scopes(actor, Action.VIEW_INCIDENTS),
-        "user_id": actor.user_id,
+        "scopes": access.scopes(Action.VIEW_INCIDENTS),
+        "user_id": access.actor.user_id,
         "key": shown,
         "rights": partial(scopes_now, services, shown, Action.VIEW_INCIDENTS),
     }
