@@ -13,13 +13,12 @@ from fastapi import FastAPI
 import tiles.router
 from api import deps, errors, live, pages
 from api.access import AccessCache
-from api.front import FrontedApp
+from api.front import SENT, FrontedApp
 from api.guard import Guard
 from api.live_front import LivePath
 from api.locating import FastLocate
 from api.ogc import TilePaths
 from api.routes import ROUTERS
-from api.tiles_front import TilesFront
 from gis.db import make_engine
 from gis.in_force import Keeper
 from gis.jobs import deferring_app
@@ -27,6 +26,7 @@ from gis.notices import Notices
 from gis.responsibility.present import Present
 from gis.responsibility.responsibility import store_of
 from gis.settings import Settings
+from tiles.front import TilesFront
 from tiles.present import CellTiles
 
 BODY_LIMIT = 16_000_000
@@ -108,7 +108,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.include_router(
         tiles.router.make_router(session=deps.SessionScope, allow=deps.allow, now=deps.now, cells=lambda: cells)
     )
-    app.front.below("/tiles/", TilesFront(cells, partial(deps.who, services), services.access))
+    app.front.below("/tiles/", TilesFront(cells, services.access.seen, partial(deps.who, services), SENT))
     app.front.below("/ogc/", TilePaths(app.front))
     pages.install(app, dist=settings.web_dist)
     app.add_middleware(deps.Compression, minimum_size=1000, compresslevel=5)

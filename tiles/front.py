@@ -11,14 +11,12 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from api.access import Access, AccessCache
-from api.front import SENT, Reply
 from gis.errors import GridError
 from gis.permissions import Action
 from tiles.cache import Kept
@@ -32,9 +30,15 @@ THREADS = 2
 
 _ADDRESS = re.compile(r"/tiles/([a-z_]{1,30})/(0|[1-9]\d?)/(0|[1-9]\d{0,7})/(0|[1-9]\d{0,7})\.mvt")
 _OWN = frozenset(CELL_LAYERS)
-
-
 _NOTHING: Message = {"type": "http.response.body", "body": b""}
+
+
+class Caller(Protocol):
+    """Somebody who was let in."""
+
+    def scopes(self, action: Action, /) -> tuple[str, ...]:
+        """The paths under which they may do something."""
+        ...
 
 
 class _Sent(NamedTuple):
@@ -45,7 +49,7 @@ class _Sent(NamedTuple):
     body: Message
     known: Message
     etag: bytes
-    plain_headers: tuple[tuple[bytes, bytes], ...]
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(eq=False)
@@ -55,14 +59,18 @@ class TilesFront:
     Parameters
     ----------
     tiles : CellTiles
+    seen : callable
+        Who sends a request, if that is known without asking anybody.
     ask : callable
-        Who sends a request, asking the database if need be.
-    access : AccessCache
+        The same, asking the database if need be.
+    done : object
+        What tells the service that the answer was sent.
     """
 
     tiles: CellTiles
-    ask: Callable[[Request], Awaitable[Access]]
-    access: AccessCache
+    seen: Callable[[Scope], Caller | None]
+    ask: Callable[[Request], Awaitable[Caller]]
+    done: Any
 
     def __post_init__(self) -> None:
         self._makers = ThreadPoolExecutor(THREADS, thread_name_prefix="wangge-tiles")
@@ -73,7 +81,7 @@ class TilesFront:
         present = self.tiles.present
         if present is None or scope["query_string"] or scope["method"] != "GET":
             return None
-        caller = self.access.seen(scope)
+        caller = self.seen(scope)
         if caller is None:
             return self._asked(scope, send)
         scopes = caller.scopes(Action.VIEW_MAP)
@@ -83,10 +91,10 @@ class TilesFront:
             if key is not None:
                 found = self.tiles.find(present, key)
                 if found is not None:
-                    return _send(found, scope, send)
+                    return self._send(found, scope, send)
         return self._look_up(present, scopes, scope, send)
 
-    async def _asked(self, scope: Scope, send: Send) -> Reply | None:
+    async def _asked(self, scope: Scope, send: Send) -> Any:
         """The same for somebody who is not known yet, or no longer."""
         if (place := place_of(scope["path"])) is None or place[0] not in _OWN:
             return None
@@ -102,7 +110,7 @@ class TilesFront:
 
     def _look_up(
         self, present: Present, scopes: tuple[str, ...], scope: Scope, send: Send
-    ) -> Coroutine[Any, Any, Reply] | None:
+    ) -> Coroutine[Any, Any, Any] | None:
         """A tile that nobody with these scopes asked for before, or that is no longer kept."""
         address = scope["path"]
         place = place_of(address)
@@ -113,18 +121,40 @@ class TilesFront:
         found = self.tiles.find(present, key)
         if found is None:
             return self._made(present, view, place, key, scope, send)
-        return _send(found, scope, send)
+        return self._send(found, scope, send)
 
-    async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope, send: Send) -> Reply:
-        """Make a tile once, however many ask for it meanwhile."""
+    async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope, send: Send) -> Any:
+        """Make a tile once, however many ask for it meanwhile; where nothing is kept, for each who asks."""
         future = self._waited_for.get(key)
         if future is None:
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._makers, self.tiles.make, present, view, place, key)
-            self._waited_for[key] = future
-            future.add_done_callback(lambda _: self._waited_for.pop(key, None))
+            if self.tiles.cache.limit_bytes:
+                self._waited_for[key] = future
+                future.add_done_callback(lambda _: self._waited_for.pop(key, None))
         # One who leaves does not take the tile away from the others.
-        return await _send(await asyncio.shield(future), scope, send)
+        return await self._send(await asyncio.shield(future), scope, send)
+
+    async def _send(self, tile: Kept, scope: Scope, send: Send) -> Any:
+        """Send a tile, or that the caller has it already, in the shortest way there is."""
+        sent: _Sent = tile.replies or _prepare(tile)
+        accepts_packed = False
+        for name, value in scope["headers"]:
+            if name == b"if-none-match":
+                if value == sent.etag or is_known(tile.etag, value.decode("latin-1")):
+                    await send(sent.known)
+                    await send(_NOTHING)
+                    return self.done
+            elif name == b"accept-encoding":
+                accepts_packed = b"gzip" in value
+        if accepts_packed or not tile.is_packed:
+            await send(sent.start)
+            await send(sent.body)
+            return self.done
+        plain = tile.plain()
+        await send(_start(200, (*sent.headers, (b"content-length", b"%d" % len(plain)))))
+        await send({"type": "http.response.body", "body": plain})
+        return self.done
 
 
 def place_of(address: str) -> Place | None:
@@ -134,25 +164,6 @@ def place_of(address: str) -> Place | None:
         return None
     layer, z, x, y = found[1], int(found[2]), int(found[3]), int(found[4])
     return (layer, z, x, y) if x < 1 << z and y < 1 << z else None
-
-
-async def _send(tile: Kept, scope: Scope, send: Send) -> Reply:
-    """Send a tile, or that the caller has it already, in the shortest way there is."""
-    sent: _Sent = tile.replies or _prepare(tile)
-    accepts_packed = False
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            if value == sent.etag or is_known(tile.etag, value.decode("latin-1")):
-                await send(sent.known)
-                await send(_NOTHING)
-                return SENT
-        elif name == b"accept-encoding":
-            accepts_packed = b"gzip" in value
-    if accepts_packed or not tile.is_packed:
-        await send(sent.start)
-        await send(sent.body)
-        return SENT
-    return Reply(tile.plain(), headers=sent.plain_headers)
 
 
 def _prepare(tile: Kept) -> _Sent:
@@ -167,7 +178,7 @@ def _prepare(tile: Kept) -> _Sent:
         body={"type": "http.response.body", "body": tile.body},
         known=_start(304, common),
         etag=etag,
-        plain_headers=typed,
+        headers=typed,
     )
     tile.replies = sent
     return sent
