@@ -21,11 +21,15 @@ from gis.permissions import EVERYWHERE, is_within
 from gis.responsibility.build import NO_FLOOR, PEOPLE, People
 
 MAX_CANDIDATES = 20
-KEPT_ANSWERS = 50_000
-"""Whole answers kept for one view, the rest are put together again: some 50 MB at most."""
+KEPT_PIECES = 50_000
+"""Descriptions kept as they were put together, the rest are made again: some 100 MB at most."""
 
 Near = tuple[bool, int, int, float]
 """A cell within reach: whether it leaves the point out, millimetres (by which ties are broken), leaf, metres."""
+
+Pieces = tuple[bytes, bytes, bytes, bytes]
+"""Of a leaf: what stands between the distance and the candidates, what ends the answer; and, of it as a candidate, what
+stands before and after its metres."""
 
 _NOWHERE = b'"community":null,"area":[]'
 
@@ -38,13 +42,13 @@ class View:
     ----------
     sees, phones : list of bool or None
         By community: whether its cells, and its people's phones, are shown. ``None``: all.
-    whole : dict of int to bytes
-        Answers for grounds, as they were put together.
+    pieces : dict of int to Pieces
+        By ground, as `gis.responsibility.responsibility` puts them together.
     """
 
     sees: list[bool] | None
     phones: list[bool] | None
-    whole: dict[int, bytes] = field(default_factory=dict)
+    pieces: dict[int, Pieces | tuple[()]] = field(default_factory=dict)
 
     def shows(self, community: int) -> bool:
         """Whether the cells of a community (by its row) are shown."""
@@ -81,6 +85,7 @@ class Book:
         self._id = quick(np.ascontiguousarray(self.leaf_ids))
         self._community = quick(rows[self.leaf_rows])
         self._parent = quick(np.ascontiguousarray(cells["parent"].to_numpy()))
+        self._plan = quick(cells["plan_id"].to_numpy()[self.leaf_rows])
         self._floor_from = quick(cells["floor_from"].to_numpy()[self.leaf_rows])
         self._floor_to = quick(cells["floor_to"].to_numpy()[self.leaf_rows])
         self._tail = b',"version":"' + version.encode() + b'"}'
@@ -115,9 +120,11 @@ class Book:
             if view.sees is None or view.sees[self._community[leaf]]
         )
 
-    def inside(self, leaf: int, view: View) -> bytes:
-        """The answer where one leaf covers the point and nothing else is near."""
-        return self._head(leaf, view, b'{"how":"inside","distance_m":0.0,') + b"[]" + self._end(leaf, ())
+    def pieces(self, leaf: int, view: View) -> Pieces:
+        """What answers about a leaf are put together of."""
+        community = self._community[leaf]
+        before = b'{"id":%d,"distance_m":' % self._id[leaf]
+        return self._head(leaf, view, b""), self._end(leaf, ()), before, b"," + self._aside(leaf, community, view)
 
     def answer(
         self,
@@ -204,7 +211,7 @@ class Book:
     def _nearest(self, near: Sequence[Near], view: View, around: int | None) -> bytes:
         owner, metres = near[0][2], near[0][3]
         others = [(leaf, far) for _, _, leaf, far in near[1:] if far - metres < 15.0]
-        head = self._head(owner, view, b'{"how":"nearest","distance_m":%s,' % _metres(metres), around)
+        head = self._head(owner, view, b'{"how":"nearest","distance_m":%s,' % decimetres(metres), around)
         return head + self._candidates(others[:MAX_CANDIDATES], view) + self._end(owner, ())
 
     def _holds(self, leaf: int, floor: int) -> bool:
@@ -220,7 +227,7 @@ class Book:
         key = (leaf, shows_phones)
         middle = self._heads.get(key)
         if middle is None:
-            if len(self._heads) > KEPT_ANSWERS:
+            if len(self._heads) > KEPT_PIECES:
                 self._heads.clear()
             middle = self._heads[key] = self._middle(leaf, community, shows_phones)
         return begin + middle
@@ -237,18 +244,23 @@ class Book:
         return b"[" + b",".join([self._candidate(leaf, metres, view) for leaf, metres in among]) + b"]"
 
     def _candidate(self, leaf: int, metres: float, view: View) -> bytes:
-        shows_phones = view.shows_phones(self._community[leaf])
+        aside = self._aside(leaf, self._community[leaf], view)
+        return b'{"id":%d,"distance_m":%s,' % (self._id[leaf], decimetres(metres)) + aside
+
+    def _aside(self, leaf: int, community: int, view: View) -> bytes:
+        """A candidate after its metres."""
+        shows_phones = view.shows_phones(community)
         key = (leaf, shows_phones)
         aside = self._asides.get(key)
         if aside is None:
-            if len(self._asides) > KEPT_ANSWERS:
+            if len(self._asides) > KEPT_PIECES:
                 self._asides.clear()
             aside = b"".join((self._pair(leaf), b',"people":', self._people_of(leaf, shows_phones), b"}"))
             self._asides[key] = aside
-        return b'{"id":%d,"distance_m":%s,' % (self._id[leaf], _metres(metres)) + aside
+        return aside
 
     def _end(self, leaf: int | None, flags: Sequence[str]) -> bytes:
-        plan = b"null" if leaf is None else b"%d" % self._cells["plan_id"][self._row[leaf]].as_py()
+        plan = b"null" if leaf is None else b"%d" % self._plan[leaf]
         return b',"flags":' + (orjson.dumps(list(flags)) if flags else b"[]") + b',"plan_id":' + plan + self._tail
 
     def _up(self, leaf: int) -> list[int]:
@@ -339,6 +351,16 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _metres(metres: float) -> bytes:
-    """Metres to a decimetre, as JSON has them."""
-    return repr(round(metres, 1)).encode()
+_DECIMETRES = [b"%d.%d" % divmod(n, 10) for n in range(2_001)]
+
+
+def decimetres(metres: float) -> bytes:
+    """Metres to a decimetre, as JSON has them.
+
+    Examples
+    --------
+    >>> decimetres(0.0), decimetres(3.14159), decimetres(1234.96)
+    (b'0.0', b'3.1', b'1235.0')
+    """
+    n = int(metres * 10.0 + 0.5)
+    return _DECIMETRES[n] if n <= 2_000 else b"%d.%d" % divmod(n, 10)

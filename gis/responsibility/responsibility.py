@@ -19,7 +19,7 @@ from gis.errors import Conflict
 from gis.in_force import InForce, in_force
 from gis.listing.window import Row
 from gis.responsibility import build
-from gis.responsibility.book import KEPT_ANSWERS, Book, View, quick
+from gis.responsibility.book import KEPT_PIECES, MAX_CANDIDATES, Book, Pieces, View, decimetres, quick
 from gis.responsibility.cell_index import ASK, FAR_M, NEAR_M, CellIndex
 from gis.settings import Settings
 
@@ -28,6 +28,8 @@ log = logging.getLogger("wangge.responsibility")
 FORMAT = "1"
 """Of the files; a new one leaves those of older programs alone."""
 KEPT_VIEWS = 1_000
+
+_INSIDE, _BORDER = (b'{"how":"%s","distance_m":0.0,' % how for how in (b"inside", b"border"))
 
 
 class Responsibility(Book):
@@ -79,20 +81,60 @@ class Responsibility(Book):
         return view
 
     def locate(self, lon: float, lat: float, view: View) -> bytes:
-        """The answer for a point in degrees (WGS-84), as JSON."""
+        """The answer for a point in degrees (WGS-84), as JSON; the same as `locate_within`, from prepared pieces."""
         ground = self._deep(lon, lat)
         if ground >= 0:
-            body = view.whole.get(ground)
-            if body is None:
-                body = self.locate_within(lon, lat, view)
-                if self._is_plain(ground, view):
-                    if len(view.whole) >= KEPT_ANSWERS:
-                        view.whole.clear()
-                    view.whole[ground] = body
-            return body
-        if ground != ASK:
+            own = self._pieces_of(ground, view)
+            if own:
+                return b"".join((_INSIDE, own[0], b"[]", own[1]))
+        elif ground == ASK:
+            found = self.cells.around(lon, lat, NEAR_M)
+            body = self._at_border(found, view) if found and found[0][1] == 0.0 else None
+            if body is not None:
+                return body
+        else:
             return self.answer((), view, wide=tuple, community=lambda: self._community_around(lon, lat, view))
         return self.locate_within(lon, lat, view)
+
+    def _at_border(self, found: list[tuple[int, float]], view: View) -> bytes | None:
+        """The answer where each ground near holds one leaf or is not shown; ``None`` if more has to be thought of."""
+        if len(found) > MAX_CANDIDATES:
+            return None
+        parts: list[bytes] = []
+        end = b""
+        before = -1.0
+        for ground, metres in found:
+            own = self._pieces_of(ground, view)
+            if own is None:
+                return None
+            if not own:
+                continue
+            if not parts:
+                if metres > 0.0:
+                    return None
+                parts, end = [own[0]], own[1]
+                continue
+            if metres - before < 0.002 and before > 0.0:
+                return None  # as far as the one before: the rule decides
+            before = metres
+            parts += (b"," if len(parts) > 1 else b"[", own[2], decimetres(metres), own[3])
+        if not parts:
+            return None
+        return b"".join((_INSIDE, *parts, b"[]", end) if len(parts) == 1 else (_BORDER, *parts, b"]", end))
+
+    def _pieces_of(self, ground: int, view: View) -> Pieces | tuple[()] | None:
+        """What answers about a ground are put together of: empty if it is not shown, ``None`` if not that simple."""
+        own = view.pieces.get(ground)
+        if own is not None:
+            return own
+        first, last = self._starts[ground], self._starts[ground + 1]
+        shown = [leaf for leaf in self._leaves[first:last] if view.shows(self._community[leaf])]
+        if len(shown) > 1:
+            return None
+        if len(view.pieces) >= KEPT_PIECES:
+            view.pieces.clear()
+        own = view.pieces[ground] = self.pieces(shown[0], view) if shown else ()
+        return own
 
     def locate_within(
         self,
@@ -135,7 +177,7 @@ class Responsibility(Book):
         self.outlines.warm()
         view = self.view(("",), ("",))
         for ground in range(min(len(self._starts) - 1, 1)):
-            self.inside(self._leaves[self._starts[ground]], view)
+            self._pieces_of(ground, view)
 
     def _around(self, lon: float, lat: float, reach_m: float) -> list[tuple[int, float]]:
         starts, leaves = self._starts, self._leaves
@@ -144,11 +186,6 @@ class Responsibility(Book):
             for ground, metres in self.cells.around(lon, lat, reach_m)
             for n in range(starts[ground], starts[ground + 1])
         ]
-
-    def _is_plain(self, ground: int, view: View) -> bool:
-        """Whether the answer is the same for every point deep in a ground: its one cell is shown."""
-        first, last = self._starts[ground], self._starts[ground + 1]
-        return all(view.shows(self._community[self._leaves[n]]) for n in range(first, last))
 
     def _community_around(self, lon: float, lat: float, view: View) -> tuple[int | None, bool]:
         here = self._community_at(lon, lat, view)
