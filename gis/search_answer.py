@@ -59,7 +59,7 @@ def described(
         if ids := [one.ref_id for one in chosen if one.kind == kind]:
             for row in read(session, ids, actor=actor, at=at):
                 rows[kind, row["id"]] = row
-    items = []
+    items: list[Row] = []
     address = parse(words)
     for one in chosen:
         row = rows.get((one.kind, one.ref_id))
@@ -110,33 +110,36 @@ def _tell_responsible(session: Session, items: Sequence[Row], address: Address, 
 
 def _tell_of_wide_places(session: Session, items: Sequence[Row], *, actor: Actor, at: datetime) -> None:
     """Compounds and roads may lie in several cells: told are the cells that hold all of it, and who answers for all."""
-    wide = [row for row in items if row["kind"] in ("compound", "road", "place")]
-    leaves: dict[tuple[str, int], list[Row]] = {
-        (row["kind"], row["id"]): [{"id": row["id"], **row}] for row in items if row["kind"] in ("grid", "micro_grid")
-    }
-    compounds = [row["id"] for row in wide if row["kind"] == "compound"]
-    others = [row for row in wide if row["kind"] != "compound"]
-    found = [*_ask(session, _CELLS_OF_COMPOUNDS, compounds, actor, at=at)] if compounds else []
-    for row in others:
-        column = "road" if row["kind"] == "road" else "place"
-        sql = _CELLS_OF_NAMED.format(column=column)
-        found += _ask(session, sql, [row["id"]], actor, at=at, kind=row["kind"], name=row["label"], path=row["path"])
-    for cell in found:
-        leaves.setdefault((cell["kind"], cell["place_id"]), []).append(cell)
-    ids = sorted({cell["id"] for cells in leaves.values() for cell in cells})
-    held = staff.responsible_many(session, grid_ids=ids, at=at) if ids else {}
+    lowest: dict[tuple[str, int], int] = {}
     for row in items:
-        cells = leaves.get((row["kind"], row["id"]), [])
-        if row in wide:
-            row |= {"micro_grid": None, "grid": None, "flags": [] if cells else ["outside"]}
-            row["flags"] = ["several_grids"] if len({cell["grid_id"] for cell in cells}) > 1 else row["flags"]
-            if len({cell["grid_id"] for cell in cells}) == 1:
+        if row["kind"] in ("grid", "micro_grid"):
+            lowest[row["kind"], row["id"]] = row["id"]
+        elif row["kind"] in ("compound", "road", "place"):
+            row |= {"micro_grid": None, "grid": None, "flags": [], "people": []}
+            cells = _cells_of(session, row, actor=actor, at=at)
+            grids = {cell["grid_id"] for cell in cells}
+            row["flags"] = ["several_grids"] if len(grids) > 1 else [] if cells else ["outside"]
+            if len(grids) == 1:
                 row["grid"] = _ref(cells[0], "grid")
+                lowest[row["kind"], row["id"]] = cells[0]["id"] if len(cells) == 1 else cells[0]["grid_id"]
             if len(cells) == 1:
-                row["micro_grid"] = _ref({**cells[0], "kind": cells[0]["cell_kind"]}, "micro_grid")
-        if cells:
-            shared = [one for one in held[cells[0]["id"]] if all(one in held[cell["id"]] for cell in cells)]
-            row["people"] = _people(shared, row["path"], actor)
+                row["micro_grid"] = _ref(cells[0], "micro_grid")
+    held = staff.responsible_many(session, grid_ids=sorted(set(lowest.values())), at=at) if lowest else {}
+    for row in items:
+        if (row["kind"], row["id"]) in lowest:
+            row["people"] = _people(held[lowest[row["kind"], row["id"]]], row["path"], actor)
+        elif row["kind"] in ("compound", "road", "place"):
+            row["people"] = _people(
+                staff.responsible_for_area(session, area_id=row["community_id"], at=at), row["path"], actor
+            )
+
+
+def _cells_of(session: Session, row: Row, *, actor: Actor, at: datetime) -> list[Row]:
+    """The lowest cells of a compound's or a road's buildings, of each grid one or two: more need not be known."""
+    if row["kind"] == "compound":
+        return _ask(session, _CELLS_OF_COMPOUND, [row["id"]], actor, at=at)
+    sql = _CELLS_OF_NAMED.format(column="road" if row["kind"] == "road" else "place")
+    return _ask(session, sql, [row["id"]], actor, at=at, name=row["label"], path=row["path"])
 
 
 def _people(held: Sequence[staff.Responsible], path: str, actor: Actor) -> list[Row]:
@@ -273,7 +276,7 @@ _BUILDINGS = f"""
 """
 _COMPOUNDS = f"""
     SELECT
-        compound.id, area.path::text AS path, compound.code,
+        compound.id, area.path::text AS path, area.id AS community_id, compound.code,
         compound.name, compound.name_en, area.name AS community_name,
         area.name_en AS community_name_en, {_POINT.format("compound.geom")}, {box_of("compound.geom")} AS bbox
     FROM compound
@@ -320,37 +323,47 @@ _POIS = f"""
 """
 _ENTRIES = f"""
     SELECT
-        entry.ref_id AS id, NULL AS code, entry.path::text AS path, entry.name, area.name AS community_name,
-        area.name_en AS community_name_en, entry.lon, entry.lat, NULL AS bbox
+        entry.ref_id AS id, NULL AS code, entry.path::text AS path, entry.name,
+        area.id AS community_id, area.name AS community_name, area.name_en AS community_name_en, entry.lon, entry.lat, NULL AS bbox
     FROM search_entry AS entry
     INNER JOIN admin_area AS area ON entry.path = area.path
     WHERE entry.kind = :kind AND entry.ref_id = ANY(:ids) AND entry.variant = 0 AND {_IN_SCOPES}
 """
 
-_LEAF = """
-    {place_id} AS place_id, leaf.id, leaf.code, leaf.name, tier.kind AS cell_kind,
-    coalesce(above.id, leaf.id) AS grid_id, coalesce(above.code, leaf.code) AS grid_code,
-    coalesce(above.name, leaf.name) AS grid_name
-"""
+_ENOUGH = 200
+"""Buildings of a road that are looked at: where so many are, it runs through several grids."""
+
 _LEAVES = """
-    INNER JOIN grid_part AS gp ON gp.building_id = building.id
-    INNER JOIN plan_community AS ruling ON gp.plan_id = ruling.plan_id AND building.area_id = ruling.community_id
+    SELECT DISTINCT
+        leaf.id, leaf.code, leaf.name, tier.kind,
+        coalesce(above.id, leaf.id) AS grid_id, coalesce(above.code, leaf.code) AS grid_code,
+        coalesce(above.name, leaf.name) AS grid_name
+    FROM chosen
+    INNER JOIN grid_part AS gp ON chosen.id = gp.building_id
+    INNER JOIN plan_community AS ruling ON gp.plan_id = ruling.plan_id AND chosen.area_id = ruling.community_id
     INNER JOIN grid AS leaf ON gp.grid_id = leaf.id
     INNER JOIN tier ON leaf.rule_set_id = tier.rule_set_id AND leaf.grid_depth = tier.grid_depth
     LEFT JOIN grid AS above ON leaf.parent_id = above.id AND tier.kind = 'micro_grid'
+    WHERE ruling.in_force_during @> CAST(:at AS timestamptz)
+    LIMIT 50
 """
-_CELLS_OF_COMPOUNDS = f"""
-    SELECT DISTINCT 'compound' AS kind, {_LEAF.format(place_id="building.compound_id")}
-    FROM building {_LEAVES}
-    INNER JOIN admin_area AS area ON building.area_id = area.id
-    WHERE building.compound_id = ANY(:ids) AND ruling.in_force_during @> CAST(:at AS timestamptz) AND {_IN_SCOPES}
+_CELLS_OF_COMPOUND = f"""
+    WITH chosen AS (
+        SELECT building.id, building.area_id
+        FROM building INNER JOIN admin_area AS area ON building.area_id = area.id
+        WHERE building.compound_id = ANY(:ids) AND {_IN_SCOPES}
+        LIMIT {_ENOUGH}
+    )
+    {_LEAVES}
 """
 _CELLS_OF_NAMED = f"""
-    SELECT DISTINCT :kind AS kind, {_LEAF.format(place_id="CAST((CAST(:ids AS bigint []))[1] AS bigint)")}
-    FROM search_entry AS entry
-    INNER JOIN building ON entry.ref_id = building.id {_LEAVES}
-    INNER JOIN admin_area AS area ON building.area_id = area.id
-    WHERE
-        entry.path = CAST(:path AS ltree) AND entry.kind = 'building' AND entry.variant = 0
-        AND entry.{{column}} = :name AND ruling.in_force_during @> CAST(:at AS timestamptz) AND {_IN_SCOPES}
+    WITH chosen AS (
+        SELECT entry.ref_id AS id, area.id AS area_id
+        FROM search_entry AS entry INNER JOIN admin_area AS area ON entry.path = area.path
+        WHERE
+            entry.path = CAST(:path AS ltree) AND entry.kind = 'building' AND entry.variant = 0
+            AND entry.{{column}} = :name AND CAST(:ids AS bigint []) IS NOT NULL AND {_IN_SCOPES}
+        LIMIT {_ENOUGH}
+    )
+    {_LEAVES}
 """

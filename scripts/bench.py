@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from scripts import bench_city, bench_ground, bench_instance, bench_online, bench_partition, bench_redraw
+from scripts import (
+    bench_city,
+    bench_ground,
+    bench_instance,
+    bench_online,
+    bench_partition,
+    bench_redraw,
+    bench_search,
+    bench_tiles,
+)
 
 
 @click.group("bench")
@@ -19,3 +28,5 @@ command.add_command(bench_redraw.command)
 command.add_command(bench_city.command)
 command.add_command(bench_ground.command)
 command.add_command(bench_online.command)
+command.add_command(bench_search.command)
+command.add_command(bench_tiles.command)
