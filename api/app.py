@@ -18,7 +18,7 @@ from api.guard import Guard
 from api.live_front import LivePath
 from api.locating import FastLocate
 from api.ogc import TilePaths
-from api.routes import ROUTERS
+from api.routes import ROUTERS, geotag_runs
 from gis.db import make_engine
 from gis.in_force import Keeper
 from gis.jobs import deferring_app
@@ -112,5 +112,5 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.front.below("/ogc/", TilePaths(app.front))
     pages.install(app, dist=settings.web_dist)
     app.add_middleware(deps.Compression, minimum_size=1000, compresslevel=5)
-    app.add_middleware(Guard, body_limit=BODY_LIMIT)
+    app.add_middleware(Guard, body_limit=BODY_LIMIT, uploads={geotag_runs.PATH: settings.upload_limit_mb * 1_000_000})
     return app

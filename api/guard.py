@@ -6,6 +6,7 @@ Plain ASGI, so that streams pass through unbuffered.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -48,7 +49,7 @@ REPORT_POLICY = "; ".join(
 )
 """The self-contained report has its scripts inside; the sandbox keeps them away from the session."""
 
-HEADERS = {
+_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -64,11 +65,14 @@ class Guard:
     app : ASGIApp
     body_limit : int
         Bytes; a larger body is refused with 413, by its announced length or once it has sent more.
+    uploads : mapping of str to int, optional
+        Paths that take files onto the disk, with limits of their own.
     """
 
-    def __init__(self, app: ASGIApp, *, body_limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, body_limit: int, uploads: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.body_limit = body_limit
+        self.uploads = dict(uploads or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -82,7 +86,10 @@ class Guard:
             status, code, params = refused
             await problem(status, code, params, language=language_of(request))(scope, receive, out)
             return
-        await self.app(scope, _counting(receive, self.body_limit), out)
+        await self.app(scope, _counting(receive, self._limit(scope["path"])), out)
+
+    def _limit(self, path: str) -> int:
+        return self.uploads.get(path, self.body_limit)
 
     def _refusal(self, request: Request) -> tuple[int, str, dict[str, object]] | None:
         if request.method not in SAFE_METHODS and not _same_origin(request.headers):
@@ -92,8 +99,10 @@ class Guard:
         length = request.headers.get("content-length", "0")
         if not length.isdigit():
             return 400, "http.bad_request", {}
-        if int(length) > self.body_limit:
-            return 413, "http.too_large", {"limit_mb": round(self.body_limit / 1e6, 1)}
+        limit = self._limit(request.scope["path"])
+        if int(length) > limit:
+            code = "geotag.upload_too_large" if request.scope["path"] in self.uploads else "http.too_large"
+            return 413, code, {"limit_mb": round(limit / 1e6, 1)}
         return None
 
 
@@ -129,7 +138,7 @@ def _stamping(send: Send, request_id: str) -> Send:
             headers = MutableHeaders(scope=message)
             headers.setdefault("Content-Security-Policy", PAGE_POLICY)
             headers["X-Request-ID"] = request_id
-            for name, value in HEADERS.items():
+            for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
 

@@ -18,20 +18,23 @@ from sqlalchemy import Engine, Select, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from gis import plan_redraw, plan_report, plan_review, plans, rules
+from gis import geotag_runs, plan_redraw, plan_report, plan_review, plans, rules
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
-from gis.models import Plan, PlanRun
+from gis.models import GeotagRun, Plan, PlanRun
 from gis.permissions import SYSTEM, Actor
 from gis.plan_redraw import Wish
 from gis.rule_set import RuleSet
+from gis.settings import Settings
 from gis.town import Town
 
 log = logging.getLogger("wangge.jobs")
 
 QUEUE = "partition"
+GEOTAG = "geotag"
 UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
+GEOTAG_TASK = "wangge:geotag_file"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
 ENOUGH = '{"is_enough": true}'  # in the recipe of a draft whose run is to end with the best so far
@@ -60,6 +63,19 @@ def _with_tasks(app: App) -> App:
         """Divide the communities of a draft and store the cells."""
         run_partition(context.additional_context["engine"], run_id, clock=_now)
 
+    @tasks.task(name="geotag_file", pass_context=True)
+    def geotag_file(context: JobContext, run_id: int) -> None:
+        """Tag a file that was handed in."""
+        of = context.additional_context
+        geotag_runs.do_run(of["engine"], run_id, settings=of["settings"], clock=_now)
+
+    @tasks.periodic(cron="*/5 * * * *")
+    @tasks.task(name="sweep", pass_context=True, queue=UPKEEP, queueing_lock="sweep")
+    def sweep(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate tells when it was due)
+        """Take away results of geotagging that have expired."""
+        of = context.additional_context
+        geotag_runs.sweep(of["engine"], settings=of["settings"], now=_now())
+
     @tasks.periodic(cron="*/5 * * * *")
     @tasks.task(name="settle", pass_context=True, queue=UPKEEP, queueing_lock="settle")
     def settle(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate tells when it was due)
@@ -75,16 +91,24 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def work(url: str, engine: Engine, *, once: bool = False, name: str = "wangge") -> None:
-    """Run jobs until the process is told to stop; with ``once`` until the queue is empty."""
+def work(
+    url: str, engine: Engine, *, settings: Settings | None = None, once: bool = False, name: str = "wangge"
+) -> None:
+    """Run jobs until the process is told to stop; with ``once`` until the queue is empty.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Say where files lie; by default those of the environment.
+    """
     mark_interrupted(engine, now=_now())
     worker_app(url).run_worker(
-        queues=[QUEUE, UPKEEP],
+        queues=[QUEUE, GEOTAG, UPKEEP],
         name=name,
-        concurrency=2,  # partitions wait for one another by their lock; upkeep does not wait for them
+        concurrency=3,  # partitions wait for one another by their lock, files too; upkeep waits for neither
         wait=not once,
         delete_jobs="successful",
-        additional_context={"engine": engine},
+        additional_context={"engine": engine, "settings": settings or Settings()},
         install_signal_handlers=not once,
     )
 
@@ -118,6 +142,35 @@ def request_partition(
     run.job_id = task.defer(run_id=run.id)
     session.flush()
     return run
+
+
+def request_geotag(
+    session: Session,
+    handed: geotag_runs.Handed,
+    wanted: geotag_runs.Wanted,
+    *,
+    settings: Settings,
+    jobs: App,
+    actor: Actor,
+    now: datetime,
+) -> GeotagRun:
+    """A file is handed in to be geotagged, and its run queued, in the session's transaction.
+
+    Raises
+    ------
+    InvalidInput, Conflict
+        As `gis.geotag_runs.request_run`.
+    """
+
+    def defer(run_id: int) -> None:
+        connection = session.connection().connection.driver_connection
+        # One file at a time: the machine has other things to do.
+        task = jobs.configure_task(
+            GEOTAG_TASK, queue=GEOTAG, lock=GEOTAG, queueing_lock=f"geotag-{run_id}", connection=connection
+        )
+        task.defer(run_id=run_id)
+
+    return geotag_runs.request_run(session, handed, wanted, settings=settings, defer=defer, actor=actor, now=now)
 
 
 def start_draft(

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
         Send the session cookie over HTTPS only; switch on behind TLS.
     upload_limit_mb : int
         Larger uploads are refused before they are stored.
+    geotag_days : float
+        Results of batch geotagging are kept for so long.
     tile_cache_mb : int
         Tiles of the plans in force that each process keeps in memory; 0 makes each when it is asked for.
     tile_limit_kb : int
@@ -62,6 +64,7 @@ class Settings(BaseSettings):
     session_hours: float = 12.0
     secure_cookies: bool = False
     upload_limit_mb: int = 512
+    geotag_days: float = 7.0
     tile_cache_mb: int = 256
     tile_limit_kb: int = 2500
     web_dist: Path = ROOT / "api" / "web" / "dist"

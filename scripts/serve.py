@@ -58,7 +58,7 @@ def serve(program: Program, settings: Settings, *, worker: bool = True, open_pag
     program.say("serve.listening", address=address)
     # uvicorn stops on SIGTERM and then raises it again: as an exit, so that what is below is left in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _worker(url) if worker else nullcontext():
+    with _worker(url, settings) if worker else nullcontext():
         if open_page:
             threading.Timer(1.5, webbrowser.open, [address]).start()
         uvicorn.run(
@@ -90,9 +90,9 @@ def require_free(host: str, port: int) -> None:
 
 
 @contextmanager
-def _worker(url: str) -> Iterator[None]:
+def _worker(url: str, settings: Settings) -> Iterator[None]:
     # A fresh interpreter: nothing of this process's connections and threads goes along.
-    process = multiprocessing.get_context("spawn").Process(target=run_beside, args=(url, os.getpid()))
+    process = multiprocessing.get_context("spawn").Process(target=run_beside, args=(url, os.getpid(), settings))
     process.start()
     try:
         yield

@@ -13,6 +13,7 @@ import click
 from gis import embedded
 from gis.db import make_engine, migrate
 from gis.jobs import work
+from gis.settings import Settings
 from scripts.program import Program, pass_program
 
 
@@ -25,14 +26,14 @@ def command(program: Program, once: bool) -> None:
     engine = make_engine(url, statement_timeout_s=600)
     migrate(engine)
     program.say("worker.started")
-    work(url, engine, once=once)
+    work(url, engine, settings=program.settings, once=once)
 
 
-def run_beside(url: str, parent: int) -> None:
+def run_beside(url: str, parent: int, settings: Settings) -> None:
     """The worker as a child of the service: it ends when its parent does, however and whenever that ended."""
     logging.basicConfig(level=logging.WARNING)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    work(url, make_engine(url, statement_timeout_s=600))
+    work(url, make_engine(url, statement_timeout_s=600), settings=settings)
 
 
 def _end_with(parent: int) -> None:

@@ -1,7 +1,22 @@
 """The routes, one file a thing. Each states the action that it asks leave for (`api.deps.allow`)."""
 
 from api import ogc
-from api.routes import areas, buildings, geotag, grids, health, incidents, locate, plans, search, session, staff, tokens
+from api.routes import (
+    areas,
+    buildings,
+    export,
+    geotag,
+    geotag_runs,
+    grids,
+    health,
+    incidents,
+    locate,
+    plans,
+    search,
+    session,
+    staff,
+    tokens,
+)
 
 ROUTERS = (
     health.router,
@@ -13,8 +28,10 @@ ROUTERS = (
     buildings.router,
     staff.router,
     geotag.router,
+    geotag_runs.router,
     locate.router,
     search.router,
     incidents.router,
+    export.router,
     ogc.router,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import AwareTime
 from api.schemas.lists import Input
@@ -75,3 +76,55 @@ class TagsOut(BaseModel):
     """The answers of a batch, in its order."""
 
     items: list[TagOut]
+
+
+class GeotagRunIn(BaseModel):
+    """How a table that is handed in is to be read and given back: fields of the form beside ``file``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    crs: str | None = Field(
+        None, max_length=60, description="wgs84, cgcs2000, gcj02, bd09 or EPSG:n; needed where the file is silent"
+    )
+    lon: str | None = Field(None, max_length=200, description="Column of longitudes or eastings")
+    lat: str | None = Field(None, max_length=200, description="Column of latitudes or northings")
+    address: str | None = Field(None, max_length=200, description="Column looked up where there are no coordinates")
+    layer: str | None = Field(None, max_length=200, description="Layer or sheet, where there are several")
+    format: Literal["csv", "xlsx", "gpkg", "parquet", "ndjson"] | None = Field(
+        None, description="Of the result; by default that of the file"
+    )
+    language: Literal["zh", "en"] | None = Field(None, description="Of the added columns")
+    phones: bool = Field(False, description="Telephones of the people responsible, where the caller may see them")
+    default_point: float = Field(
+        0.01, ge=0, le=1, description="A point that so many of the rows share (and 100 do) is a default; 0: none is"
+    )
+    at: AwareTime | None = Field(None, description="As of this time; without it, when it is worked on")
+
+    def wanted(self) -> dict[str, Any]:
+        """As the use case takes it, without the language."""
+        return self.model_dump(exclude={"language", "at"}) | {"at": self.at.isoformat() if self.at else None}
+
+
+class GeotagRunOut(BaseModel):
+    """A table handed in, how far it is, and what became of its rows."""
+
+    id: int
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    file_name: str
+    size_bytes: int
+    result_name: str | None
+    options: dict[str, Any]
+    progress_ratio: float
+    summary: dict[str, Any] | None
+    error: dict[str, Any] | None
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime
+
+
+class GeotagRunsOut(BaseModel):
+    """One's own runs."""
+
+    items: list[GeotagRunOut]

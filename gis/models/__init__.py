@@ -4,6 +4,7 @@ from gis.models.access import AccessToken, IncidentSource
 from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
+from gis.models.geotag import GeotagRun
 from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent
 from gis.models.live import LiveEvent
 from gis.models.notice import ChangeNote
@@ -45,6 +46,7 @@ __all__ = [
     "ChangeNote",
     "Compound",
     "Department",
+    "GeotagRun",
     "Grid",
     "GridCode",
     "GridLineage",

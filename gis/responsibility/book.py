@@ -336,7 +336,7 @@ class Book:
         begin, end = (np.column_stack(side).reshape(-1) for side in zip(*steps, around, strict=True))
         counts = end - begin
         picked = np.repeat(begin - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(counts.sum())
-        offsets = np.concatenate(([0], np.cumsum(counts.reshape(len(self.leaf_rows), -1).sum(axis=1))))
+        offsets = np.concatenate(([0], np.cumsum(counts.reshape(len(self.leaf_rows), len(steps) + 1).sum(axis=1))))
         holders = self._people.holders.take(pa.array(picked, pa.int64())).combine_chunks()
         people = pa.StructArray.from_arrays([_flat(one) for one in holders.columns], fields=list(holders.schema))
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), people, type=PEOPLE)

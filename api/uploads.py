@@ -1,0 +1,114 @@
+"""Files that come in: from the socket onto the disk, whatever their size; a few hundred kilobytes in memory.
+
+Who sends is asked before the first byte is taken, and no database session is held while a slow client sends.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import FormParser, create_form_parser
+
+from gis.errors import InvalidInput, Unavailable
+
+FIELDS_MOST = 30
+FIELD_LONGEST = 4_000
+_TOGETHER = 1 << 20  # bytes that are written at a time
+
+
+@dataclass
+class Upload:
+    """A form with one file, which lies on the disk.
+
+    Attributes
+    ----------
+    name : str
+        What the sender calls the file, without folders.
+    fields : mapping of str to str
+        Those that are not empty.
+    """
+
+    path: Path
+    name: str
+    fields: Mapping[str, str]
+
+
+@dataclass
+class _Form:
+    fields: dict[str, str] = field(default_factory=dict)
+    files: list[Any] = field(default_factory=list)
+
+    def on_field(self, one: Any) -> None:
+        if len(self.fields) >= FIELDS_MOST or len(one.value or b"") > FIELD_LONGEST:
+            raise InvalidInput("geotag.bad_upload")
+        self.fields[_text(one.field_name)] = _text(one.value)
+
+    def on_file(self, one: Any) -> None:
+        self.files.append(one)
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", errors="replace").replace("\0", "").strip()
+
+
+async def receive(request: Request, folder: Path) -> AsyncIterator[Upload]:
+    """Take a multipart form with one file (``file``); what is still in the folder afterwards is removed.
+
+    Raises
+    ------
+    InvalidInput
+        ``geotag.bad_upload`` if it is no such form.
+    Unavailable
+        ``import.cannot_write`` if the disk refuses.
+    """
+    form, own = _Form(), folder / secrets.token_hex(8)
+    try:
+        await anyio.to_thread.run_sync(lambda: own.mkdir(parents=True))
+        parser = _parser(request, own, form)
+        await _fed(request, parser)
+        yield _whole(form)
+    except FormParserError as error:
+        raise InvalidInput("geotag.bad_upload") from error
+    except OSError as error:
+        raise Unavailable("import.cannot_write", path=folder.name, reason=error.strerror or str(error)) from error
+    finally:
+        for one in form.files:
+            one.close()
+        # Also what a form that was torn off had begun.
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(own, ignore_errors=True))
+
+
+def _parser(request: Request, folder: Path, form: _Form) -> FormParser:
+    kind = request.headers.get("content-type", "")
+    if not kind.lower().startswith("multipart/form-data"):
+        raise InvalidInput("geotag.bad_upload")
+    config = {"UPLOAD_DIR": str(folder), "MAX_MEMORY_FILE_SIZE": 0, "UPLOAD_DELETE_TMP": False}
+    return create_form_parser({"Content-Type": kind.encode("latin-1")}, form.on_field, form.on_file, config)
+
+
+async def _fed(request: Request, parser: FormParser) -> None:
+    held = bytearray()
+    async for chunk in request.stream():
+        held += chunk
+        if len(held) >= _TOGETHER:
+            await anyio.to_thread.run_sync(parser.write, bytes(held))
+            held.clear()
+    await anyio.to_thread.run_sync(parser.write, bytes(held))
+    await anyio.to_thread.run_sync(parser.finalize)
+
+
+def _whole(form: _Form) -> Upload:
+    if len(form.files) != 1 or _text(form.files[0].field_name) != "file" or not form.files[0].size:
+        raise InvalidInput("geotag.bad_upload")
+    file = form.files[0]
+    file.file_object.flush()
+    name = _text(file.file_name).replace("\\", "/").rsplit("/", 1)[-1] or "table.csv"
+    return Upload(Path(_text(file.actual_file_name)), name, {key: value for key, value in form.fields.items() if value})
