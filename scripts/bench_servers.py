@@ -1,10 +1,19 @@
 """Servers that are measured, each in a process of its own on the same uvicorn: ours, the ceilings, and a plain query.
 
-usage: python -m scripts.bench_servers KIND URL PORT HOME
+usage: python -m scripts.bench_servers KIND URL PORT HOME [WORKERS]
 
-KIND is ``ours`` (as served), ``open`` (ours for somebody whom nobody has to look up), ``bare`` (an ASGI application
-that does nothing), ``route`` (a FastAPI route with two numbers that does nothing) or ``query`` (a FastAPI route that
-asks PostGIS for cell, grid and people over a pool of connections).
+KIND is one of
+
+``ours``, ``ours_routed``
+    As served; the same without the thin way in front of FastAPI.
+``open``, ``open_routed``
+    The same for somebody whom nobody has to look up.
+``bare``
+    An ASGI application that does nothing.
+``route``
+    A FastAPI route with two numbers that does nothing.
+``query``
+    A FastAPI route that asks PostGIS for cell, grid and people over a pool of connections.
 """
 
 from __future__ import annotations
@@ -31,7 +40,6 @@ from starlette.types import Receive, Scope, Send
 
 from api.access import Access, AccessCache
 from api.app import create_app
-from api.locating import FastLocate
 from gis.errors import Unavailable
 from gis.permissions import SYSTEM
 from gis.settings import Settings
@@ -114,22 +122,24 @@ class _Everybody(AccessCache):
         return self._one
 
 
-def ours(url: str, home: Path, *, is_open: bool) -> FastAPI:
-    """The service; open: whoever asks is known beforehand."""
+def ours(url: str, home: Path, *, is_open: bool, is_fronted: bool = True) -> FastAPI:
+    """The service; open: whoever asks is known beforehand; without its front: everything goes through FastAPI."""
     app = create_app(Settings(home=home), url=url)
     if is_open:
-        services = app.state.services
-        services.access.__class__ = _Everybody
-        app.front.at("/api/v1/locate", FastLocate(services.present, clock=services.clock, who=services.access.seen))
+        app.state.services.access.__class__ = _Everybody
+    if not is_fronted:
+        app.front.__init__()
     return app
 
 
 @contextmanager
-def running(kind: str, url: str, home: Path, *, workers: int = 1) -> Iterator[str]:
+def running(
+    kind: str, url: str, home: Path, *, workers: int = 1, env: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """One of the servers of this module; gives its address."""
     port = free_port()
     command = [sys.executable, "-m", "scripts.bench_servers", kind, url, str(port), str(home), str(workers)]
-    with _process(command, port, path="/api/v1/locate?lon=120.3&lat=31.5") as address:
+    with _process(command, port, path="/api/v1/locate?lon=120.3&lat=31.5", env=env) as address:
         yield address
 
 
@@ -222,7 +232,8 @@ def application(kind: str, url: str, home: Path) -> Any:
         return route()
     if kind == "query":
         return query(url)
-    return ours(url, home, is_open=kind == "open")
+    is_open, is_fronted = kind.startswith("open"), not kind.endswith("_routed")
+    return ours(url, home, is_open=is_open, is_fronted=is_fronted)
 
 
 def main(kind: str, url: str, port: str, home: str, workers: str = "1") -> None:

@@ -74,10 +74,10 @@ def ground_of(level: Level, cell: int, x: int = 0, y: int = 0) -> shapely.MultiP
     """A cell's ground at a zoom, in units from the corner of a tile."""
     place = level.first[cell], level.first[cell + 1]
     corner = level.anchor[cell, 0] - x * EXTENT, level.anchor[cell, 1] - y * EXTENT
-    return _polygons(*kernel.points_of(level.blob, *place, *corner))
+    return polygons(*kernel.points_of(level.blob, *place, *corner))
 
 
-def _polygons(px: Ints, py: Ints, first: Ints) -> shapely.MultiPolygon:
+def polygons(px: Ints, py: Ints, first: Ints) -> shapely.MultiPolygon:
     """Rings as commands draw them, each shell before its holes, put together."""
     rings = [np.column_stack([px[a:b], py[a:b]]) for a, b in pairwise(first.tolist())]
     polygons: list[tuple[NDArray[np.int64], list[NDArray[np.int64]]]] = []

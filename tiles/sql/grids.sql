@@ -39,7 +39,7 @@ shown AS MATERIALIZED (
         ST_AsMVTGeom(
             CASE
                 WHEN :z >= 15 THEN ST_Transform(cell.geom, 3857)
-                ELSE ST_Simplify(ST_Transform(cell.geom, 3857), detail_m)
+                ELSE ST_Simplify(ST_Transform(cell.geom, 3857), detail_m, true)
             END,
             tile, 4096, 64
         ) AS geom
