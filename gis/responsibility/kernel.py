@@ -222,8 +222,8 @@ def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
     covering = count
     reach2 = reach_m * reach_m
     wide, high = reach_m / mx * frame[4] + 1.0, reach_m / my * frame[5] + 1.0
-    row_from, row_to = max(0, np.int64(v - high)), min(rows - 1, np.int64(v + high))
-    column_from, column_to = max(0, np.int64(u - wide)), min(columns - 1, np.int64(u + wide))
+    row_from, row_to = max(0, int(v - high)), min(rows - 1, int(v + high))
+    column_from, column_to = max(0, int(u - wide)), min(columns - 1, int(u + wide))
     for block_row in range(row_from >> 3, (row_to >> 3) + 1):
         for block_column in range(column_from >> 3, (column_to >> 3) + 1):
             block = np.int64(coarse[block_row, block_column])
