@@ -178,9 +178,30 @@ def from_proj(crs: pyproj.CRS) -> Crs:
         crs = crs.sub_crs_list[0]
     if not (crs.is_geographic or crs.is_projected):
         raise UnknownCrs("crs.not_horizontal", crs=crs.name)
+    shifted_by = _SHIFTED_NAMES.get(re.sub(r"[\W_]|^GCS", "", crs.name).lower())
+    if shifted_by is not None:
+        return shifted_by
     authority = crs.to_authority(min_confidence=70)
     name = ":".join(authority) if authority else crs.name
     return Crs(name, name if authority else crs.to_wkt())
+
+
+_SHIFTED_NAMES = {"gcj02": GCJ02, "bd09": BD09}
+
+
+def label_of(crs: Crs) -> str:
+    """What a file is labelled with: an authority's code or WKT; a shifted system never as what it is shifted from.
+
+    A shifted system gets a datum of its own, which no program knows a way from: data are shown where they say, some
+    hundred metres off, and under the name that tells why. `from_proj` knows it again.
+    """
+    if crs.shift is None:
+        return crs.definition
+    name = {"gcj02": "GCJ-02", "bd09": "BD-09"}[crs.shift]
+    return (
+        f'GEOGCRS["{name}",DATUM["{name} (shifted)",ELLIPSOID["Krassowsky 1940",6378245,298.3]],CS[ellipsoidal,2],'
+        'AXIS["longitude",east],AXIS["latitude",north],UNIT["degree",0.0174532925199433]]'
+    )
 
 
 @cache
@@ -324,6 +345,43 @@ def points_to_wgs84(coords: FloatArray, crs: str | int | Crs) -> FloatArray:
     if source.shift == "bd09":
         return bd09_to_wgs84(points)
     return points
+
+
+def geometries_from_wgs84(geometries: NDArray[np.object_], crs: str | int | Crs) -> NDArray[np.object_]:
+    """Bring an array of geometries in EPSG:4326 into another system; missing ones stay missing.
+
+    Raises
+    ------
+    InvalidInput
+        ``crs.out_of_reach`` if the system does not reach so far, ``crs.cannot_transform``.
+    """
+    target = parse(crs)
+    if target.is_wgs84:
+        return geometries
+    made = shapely.transform(geometries, lambda xy: points_from_wgs84(xy, target))
+    if not (_reaches(target, geometries) and np.isfinite(shapely.get_coordinates(made)).all()):
+        raise InvalidInput("crs.out_of_reach", crs=target.name)
+    return np.asarray(made, dtype=object)
+
+
+def _reaches(crs: Crs, geometries_wgs84: NDArray[np.object_]) -> bool:
+    """Whether places lie in a projection's area of use, or three degrees beside it: farther off it gives nonsense."""
+    area = crs.proj.area_of_use
+    if crs.is_geographic or area is None or area.west > area.east:
+        return True
+    west, south, east, north = shapely.total_bounds(geometries_wgs84)
+    margin_deg = 3.0
+    inside = west >= area.west - margin_deg and east <= area.east + margin_deg
+    return bool(np.isnan(west) or (inside and south >= area.south - margin_deg and north <= area.north + margin_deg))
+
+
+def points_from_wgs84(coords: FloatArray, crs: str | int | Crs) -> FloatArray:
+    """Bring points in EPSG:4326 into another system: the way back of `points_to_wgs84`, easting or longitude first."""
+    target = parse(crs)
+    points = np.asarray(coords, dtype=float).reshape(-1, 2)
+    if target.shift is not None:
+        return wgs84_to_gcj02(points) if target.shift == "gcj02" else wgs84_to_bd09(points)
+    return points if target.is_wgs84 else _transform(points, "EPSG:4326", target.definition)
 
 
 def _transform(points: FloatArray, source: str, target: str) -> FloatArray:

@@ -116,9 +116,7 @@ def revoke(session: Session, *, token_id: int, username: str, actor: Actor, now:
         raise NotFound("access.unknown_token", token=token_id)
     if token.revoked_at is None:
         token.revoked_at = now
-        audit(
-            session, "token.revoke", subject=f"user:{user.id}", actor=actor, now=now, details={"token": token.id}
-        )
+        audit(session, "token.revoke", subject=f"user:{user.id}", actor=actor, now=now, details={"token": token.id})
     return token
 
 

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "embedded": "scripts.embedded:command",
     "db": "scripts.db:command",
     "import": "scripts.import_data:command",
+    "export": "scripts.export_data:command",
     "diagnose": "scripts.diagnose:command",
     "partition": "scripts.partition:command",
     "merge": "scripts.merge:command",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from gis.crs import Crs, parse, shifted
-from gis.errors import InvalidInput, NotFound
+from gis.errors import InvalidInput, NotFound, UnknownCrs
 from gis.exchange import columns, osm, rows, tables, vectors
 from gis.findings import Finding, Severity
 from gis.town import LAYERS, Town
@@ -133,7 +133,20 @@ def sheets_of(path: Path) -> tuple[list[vectors.VectorLayer], list[Finding]]:
     if name.endswith(vectors.SUFFIXES):
         return vectors.read(path), []
     sheets = tables.read_csv(path) if name.endswith(tables.CSV_SUFFIXES) else tables.read_excel(path)
-    return [(title, frame, None) for title, frame, _ in sheets], [found for *_, more in sheets for found in more]
+    made = [(title, frame, _stated_in_column(frame)) for title, frame, _ in sheets]
+    return made, [found for *_, more in sheets for found in more]
+
+
+def _stated_in_column(frame: pd.DataFrame) -> Crs | None:
+    """The system that a table states in a column of its own, as our exports do; the same in every row."""
+    header = columns.find(map(str, frame.columns), ("crs", "坐标系"))
+    said = set() if header is None else set(frame[header].dropna().astype(str))
+    if len(said) != 1:
+        return None
+    try:
+        return parse(said.pop())
+    except UnknownCrs:
+        return None
 
 
 def _town(

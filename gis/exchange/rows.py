@@ -39,6 +39,8 @@ CAN_BE_FACTS_ALONE = ("buildings", "compounds")
 TEXT_LONGEST = 500
 _UNITS = re.compile(r"(户|层|个|米|m|单元|栋|人|楼)$")
 _AREA_CODE = re.compile(r"[A-Za-z0-9_]+")
+# An apostrophe before what a spreadsheet would take for a formula, as our own tables have it.
+_GUARDED = re.compile(r"^'([=+\-@])")
 _AS_NUMBER = re.compile(r"\d(\.\d+)?[eE]\+\d+")
 
 
@@ -159,6 +161,7 @@ def _text(name: str, spec: Column, layer: str, value: Any) -> tuple[str | None, 
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a code that a spreadsheet keeps as a number
     words = re.sub(r"\s+", " ", str(value).replace("\x00", "")).strip()[:TEXT_LONGEST]
+    words = _GUARDED.sub(r"\1", words)
     if not words:
         return None, ""
     if name == "code" and _AS_NUMBER.fullmatch(words):

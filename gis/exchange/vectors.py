@@ -17,7 +17,7 @@ from gis.crs import Crs, from_proj
 from gis.exchange.town_file import layer_names, readable
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
-SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".zip", ".fgb", ".kml", ".gml", *PARQUET_SUFFIXES)
+SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".zip", ".fgb", ".kml", ".gpx", ".gml", *PARQUET_SUFFIXES)
 _CODE_PAGES = {"936": "gb18030", "gbk": "gb18030", "gb2312": "gb18030", "cp936": "gb18030", "utf8": "utf-8"}
 _HEAD_BYTES = 100_000
 _DBF_SAMPLE_BYTES = 1_000_000
@@ -40,7 +40,10 @@ def read(path: Path) -> list[VectorLayer]:
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return [_parquet(path)]
-    return [_layer(path, name) for name in layer_names(path)]
+    names = layer_names(path)
+    if path.suffix.lower() == ".gpx":  # routes and tracks are somebody's way, not things
+        names = [name for name in names if name == "waypoints"]
+    return [_layer(path, name) for name in names]
 
 
 def _parquet(path: Path) -> VectorLayer:
