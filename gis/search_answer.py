@@ -324,7 +324,8 @@ _POIS = f"""
 _ENTRIES = f"""
     SELECT
         entry.ref_id AS id, NULL AS code, entry.path::text AS path, entry.name,
-        area.id AS community_id, area.name AS community_name, area.name_en AS community_name_en, entry.lon, entry.lat, NULL AS bbox
+        area.id AS community_id, area.name AS community_name, area.name_en AS community_name_en,
+        entry.lon, entry.lat, NULL AS bbox
     FROM search_entry AS entry
     INNER JOIN admin_area AS area ON entry.path = area.path
     WHERE entry.kind = :kind AND entry.ref_id = ANY(:ids) AND entry.variant = 0 AND {_IN_SCOPES}

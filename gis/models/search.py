@@ -35,7 +35,7 @@ class SearchEntry(Base):
         ),
         Index("ix_search_entry_code", "code", postgresql_ops={"code": "text_pattern_ops"}),
         Index("ix_search_entry_tokens", "tokens", postgresql_using="gin"),
-        Index("ix_search_entry_path_kind", "path", "kind"),
+        Index("ix_search_entry_path_kind_road", "path", "kind", "road"),
         Index("ix_search_entry_number", "number", postgresql_where=text("number IS NOT NULL")),
     )
 

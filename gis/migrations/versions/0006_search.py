@@ -39,7 +39,7 @@ CREATE INDEX ix_search_entry_initials ON search_entry (initials text_pattern_ops
 CREATE INDEX ix_search_entry_alike ON search_entry USING gin (spelling gin_trgm_ops) WHERE spelling IS NOT NULL;
 CREATE INDEX ix_search_entry_code ON search_entry (code text_pattern_ops);
 CREATE INDEX ix_search_entry_tokens ON search_entry USING gin (tokens);
-CREATE INDEX ix_search_entry_path_kind ON search_entry (path, kind);
+CREATE INDEX ix_search_entry_path_kind_road ON search_entry (path, kind, road);
 CREATE INDEX ix_search_entry_number ON search_entry (number) WHERE number IS NOT NULL;
 
 CREATE TABLE search_stale (
