@@ -44,7 +44,7 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = _clock) -> FastAPI:
+def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = _clock) -> FrontedApp:
     """Make the service on a migrated database.
 
     Parameters
@@ -60,6 +60,8 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     news_engine = make_engine(url, pool_size=1)
     notices = Notices(url)
     keeper = Keeper(engine, notices, clock=clock)
+    access = AccessCache(notices)
+    present = Present(engine, store_of(settings), keeper)
     services = deps.Services(
         settings=settings,
         engine=engine,
@@ -67,9 +69,10 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         jobs=deferring_app(url),
         notices=notices,
         live=live.Broadcaster(partial(live.read_news, news_engine)),
-        access=AccessCache(notices),
+        access=access,
         keeper=keeper,
-        present=Present(engine, store_of(settings), keeper),
+        present=present,
+        locate=FastLocate(present, clock=clock, who=access.seen),
         few=CapacityLimiter(deps.FEW),
     )
 
@@ -100,7 +103,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.state.cells = cells
     keeper.on_change(cells.change)
     keeper.on_change(lambda found: services.live.now_in_force(found.version))
-    app.front.at("/api/v1/locate", FastLocate(services.present, clock=clock, who=services.access.seen))
+    app.front.at("/api/v1/locate", services.locate)
     app.front.at("/api/v1/incidents/stream", LivePath(services))
     errors.install(app)
     for router in ROUTERS:

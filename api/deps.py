@@ -20,10 +20,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.access import Access, AccessCache
 from api.credentials import Credential, actor_of, credential_of
 from api.errors import MEDIA_TYPE, language_of
+from api.front import header
 from gis.db import unit_of_work
 from gis.errors import InvalidInput, NotAllowed, NotSignedIn
 from gis.in_force import Keeper
@@ -35,8 +37,8 @@ from gis.settings import Settings
 
 if TYPE_CHECKING:
     from api.live import Broadcaster
+    from api.locating import FastLocate
 
-Compression = GZipMiddleware
 
 MAX_SESSIONS = 20
 """Requests that hold a database session at a time; the rest wait without a thread. Not above the engine's pool."""
@@ -45,6 +47,18 @@ FEW = 5
 """Threads that ask the database beside those: within what the pool may open at a peak."""
 
 PAGE_LIMIT = 1000
+
+
+class Compression(GZipMiddleware):
+    """Compresses for those who ask for it. Data for others pass untouched: they are never kept, so nothing varies."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, with or without compression."""
+        is_data = scope["type"] == "http" and scope["path"].startswith("/api/")
+        if is_data and b"gzip" not in (header(scope, b"accept-encoding") or b""):
+            await self.app(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class Services:
     access: AccessCache
     keeper: Keeper
     present: Present
+    locate: FastLocate
     few: CapacityLimiter
     """Threads that ask the database for routes without a session."""
 

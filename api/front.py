@@ -7,15 +7,15 @@ headers that `api.guard` puts on every answer it carries those that mean somethi
 
 from __future__ import annotations
 
-import itertools
 import logging
-import secrets
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
+
+from api.guard import request_id
 
 log = logging.getLogger("wangge.front")
 
@@ -79,6 +79,11 @@ class Front:
             raise ValueError(f"not one or two folders: {prefix}")
         self._below[prefix] = fast
 
+    def clear(self) -> None:
+        """Leave everything to the framework."""
+        self._exact.clear()
+        self._below.clear()
+
     def find(self, path: str) -> FastPath | None:
         """Who is asked first about an address."""
         fast = self._exact.get(path)
@@ -110,7 +115,7 @@ def start(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [*headers, *_STAMP, (b"x-request-id", _request_id())],
+        "headers": [*headers, *_STAMP, (b"x-request-id", request_id().encode())],
     }
 
 
@@ -135,12 +140,3 @@ def header(scope: Mapping[str, Any], name: bytes) -> bytes | None:
             found: bytes = value
             return found
     return None
-
-
-# Ids need to be told apart, not kept secret: a random beginning a process, then a count.
-_numbers = itertools.count(1)
-_process = secrets.token_hex(4).encode()
-
-
-def _request_id() -> bytes:
-    return b"%s%08x" % (_process, next(_numbers) & 0xFFFFFFFF)

@@ -5,11 +5,12 @@ Plain ASGI, so that streams pass through unbuffered.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,6 +58,12 @@ _HEADERS = {
 }
 
 
+_STAMP = [
+    (name.lower().encode(), value.encode())
+    for name, value in (("Content-Security-Policy", PAGE_POLICY), *_HEADERS.items())
+]
+
+
 class Guard:
     """ASGI middleware round the whole application.
 
@@ -79,7 +86,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        request.state.request_id = secrets.token_hex(8)
+        request.state.request_id = request_id()
         out = _stamping(send, request.state.request_id)
         refused = self._refusal(request)
         if refused is not None:
@@ -135,11 +142,22 @@ def _counting(receive: Receive, limit: int) -> Receive:
 def _stamping(send: Send, request_id: str) -> Send:
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-            headers["X-Request-ID"] = request_id
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+            given = {name.lower() for name, _ in headers}
+            headers += [one for one in _STAMP if one[0] not in given]
+            headers.append((b"x-request-id", request_id.encode()))
+            message = {**message, "headers": headers}
         await send(message)
 
     return stamped
+
+
+# Ids need to be told apart, not kept secret: a random beginning a process, then a count. The system's randomness would
+# cost more than all else that is done here.
+_numbers = itertools.count(1)
+_process = secrets.token_hex(4)
+
+
+def request_id() -> str:
+    """A new name for a request, as answers and the log carry it: 16 hexadecimal digits."""
+    return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from api.access import Access
 from api.front import Reply
@@ -40,14 +40,14 @@ class FastLocate:
     ) -> None:
         self._present = present
         self._clock = clock
-        self._who = who
+        self.who = who
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Reply | None:  # noqa: ARG002 (a FastPath's)
+    def __call__(self, scope: Scope, *_: Any) -> Reply | None:
         """Answer, or leave it to the route."""
         asked = _PLAIN.fullmatch(scope["query_string"])
         if asked is None or scope["method"] != "GET":
             return None
-        access = self._who(scope)
+        access = self.who(scope)
         if access is None:
             return None
         lon, lat = float(asked[1]), float(asked[2])

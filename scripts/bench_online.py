@@ -60,10 +60,6 @@ def _thin(lon: float, lat: float) -> str:
     return f"{AT}?lon={lon!r}&lat={lat!r}"
 
 
-def _routed(lon: float, lat: float) -> str:
-    return f"{AT}?lon={lon!r}&lat={lat!r}&crs=wgs84"
-
-
 def _tipg(lon: float, lat: float) -> str:
     return TIPG % (lon, lat)
 
@@ -86,8 +82,8 @@ ROWS = (
     Row("thin", "open", _thin, found=_ours),
     Row("thin_signed_in", "ours", _thin, "all", _ours),
     Row("thin_restricted", "ours", _thin, "half", _ours),
-    Row("fastapi", "open", _routed, found=_ours),
-    Row("fastapi_signed_in", "ours", _routed, "all", _ours),
+    Row("fastapi", "open_routed", _thin, found=_ours),
+    Row("fastapi_signed_in", "ours_routed", _thin, "all", _ours),
     Row("query", "query", _thin, found=_by_query),
     Row("tipg", "tipg", _tipg, found=_by_tipg),
 )

@@ -125,10 +125,12 @@ class _Everybody(AccessCache):
 def ours(url: str, home: Path, *, is_open: bool, is_fronted: bool = True) -> FastAPI:
     """The service; open: whoever asks is known beforehand; without its front: everything goes through FastAPI."""
     app = create_app(Settings(home=home), url=url)
+    services = app.state.services
     if is_open:
-        app.state.services.access.__class__ = _Everybody
+        services.access.__class__ = _Everybody
+        services.locate.who = services.access.seen
     if not is_fronted:
-        app.front.__init__()
+        app.front.clear()
     return app
 
 

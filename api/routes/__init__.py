@@ -19,6 +19,7 @@ from api.routes import (
 )
 
 ROUTERS = (
+    locate.router,  # asked most often, and routers are looked through in turn
     health.router,
     session.router,
     tokens.router,
@@ -29,7 +30,6 @@ ROUTERS = (
     staff.router,
     geotag.router,
     geotag_runs.router,
-    locate.router,
     search.router,
     incidents.router,
     export.router,
