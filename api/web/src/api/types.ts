@@ -245,13 +245,37 @@ export interface IncidentDetail extends Incident {
   allowed_actions: string[];
 }
 
+/** One thing that a search found; see `GET /api/v1/search`. */
+export interface Found {
+  kind: "building" | "compound" | "community" | "area" | "grid" | "micro_grid" | "road" | "place" | "poi" | "staff";
+  id: Id;
+  code: string | null;
+  label: string;
+  marks: [from: number, to: number][];
+  detail: string | null;
+  detail_marks?: [from: number, to: number][];
+  how: string;
+  lon: number | null;
+  lat: number | null;
+  bbox: Box | null;
+  depth?: number;
+  unit?: number | null;
+  floor?: number | null;
+  room?: string | null;
+  grid?: CellRef | null;
+  micro_grid?: CellRef | null;
+  candidates?: { grid: CellRef | null; micro_grid: CellRef | null; people: Person[] }[];
+  people?: Person[];
+  flags?: string[];
+}
+
 /** A cell as an answer names it. */
 export interface CellRef {
   id: Id;
   code: string;
   name: string | null;
-  floor_from: number | null;
-  floor_to: number | null;
+  floor_from?: number | null;
+  floor_to?: number | null;
 }
 
 export interface GeotagAnswer {

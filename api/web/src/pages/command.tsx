@@ -14,6 +14,7 @@ import { MapView } from "../map/map_view";
 import { addPlaceNames, showPlaceNames } from "../map/place_names";
 import { goToPlace, type TownMap } from "../map/town_map";
 import { Segments } from "../panels/field_row";
+import { FoundCard } from "../panels/found_card";
 import { Icon, type IconName } from "../panels/icons";
 import { IncidentCard } from "../panels/incident_card";
 import { IncidentList } from "../panels/incident_list";
@@ -21,9 +22,11 @@ import { Shell } from "../panels/shell";
 import { Failed, Waiting } from "../panels/states";
 import { StatusMark } from "../panels/status_mark";
 import { address, addressed, addressedNumber } from "../state/address";
+import { useFound } from "../state/found_on_map";
 import { isOpen, matching, SPANS, type Span, Watch } from "../state/incidents";
 import { useLoad } from "../state/load";
 import { useCommunities } from "../state/places";
+import { choose } from "../state/search";
 import { useValue, Value } from "../state/value";
 import { mount } from "./mount";
 
@@ -116,6 +119,11 @@ function Desk({ session }: { session: Session }) {
     [language],
   );
   const communities = useCommunities();
+  const place = useFound(map);
+
+  useEffect(() => {
+    if (place) setChosen(null);
+  }, [place]);
 
   useEffect(() => {
     const stream = new Live({
@@ -160,8 +168,8 @@ function Desk({ session }: { session: Session }) {
   useEffect(() => {
     if (!map) return;
     chooseIncident(map, feature);
-    chooseCell(map, feature?.properties.grid_id ?? null);
-  }, [map, feature]);
+    chooseCell(map, feature?.properties.grid_id ?? place?.micro_grid?.id ?? place?.grid?.id ?? null);
+  }, [map, feature, place]);
 
   const pick = (id: Id) => {
     setChosen(id);
@@ -225,6 +233,7 @@ function Desk({ session }: { session: Session }) {
       </section>
       <div class="map-place">
         <MapView extent={session.extent} onReady={setMap} label={t("map.incidents")} />
+        {chosen === null && place && <FoundCard found={place} onClose={() => choose(null)} />}
         {chosen !== null && (
           <IncidentCard
             key={chosen}

@@ -13,6 +13,7 @@ import { MapView } from "../map/map_view";
 import { goToBox, goToPlace, type TownMap } from "../map/town_map";
 import { BuildingList } from "../panels/building_list";
 import { cellInCommunity } from "../panels/cell_name";
+import { FoundCard } from "../panels/found_card";
 import { Icon, type IconName } from "../panels/icons";
 import { IncidentCard } from "../panels/incident_card";
 import { done } from "../panels/notice";
@@ -23,9 +24,11 @@ import { Empty } from "../panels/states";
 import { categoryOf, StatusMark } from "../panels/status_mark";
 import { address, addressed, addressedNumber } from "../state/address";
 import { type Draft, keepDraft, keptDraft, newDraft } from "../state/draft";
+import { useFound } from "../state/found_on_map";
 import { useLoad } from "../state/load";
 import { useCommunities } from "../state/places";
 import { usePosition } from "../state/position";
+import { choose } from "../state/search";
 import { mount } from "./mount";
 
 type View = "buildings" | "map" | "report" | "tasks";
@@ -179,6 +182,14 @@ function Desk({ session }: { session: Session }) {
     chooseIncident(map, open.find((one) => one.properties.id === task) ?? null);
   }, [map, tasks.value, task]);
 
+  const place = useFound(map);
+  const isMine = place?.kind === "building" && (buildings.value ?? []).some((one) => one.id === place.id);
+  useEffect(() => {
+    if (!place) return;
+    setView("map");
+    setBuilding(place.kind === "building" ? place.id : null);
+  }, [place]);
+
   const pickBuilding = (picked: Building) => {
     setBuilding(picked.id);
     setView("map");
@@ -220,6 +231,7 @@ function Desk({ session }: { session: Session }) {
       <div class={mapShown ? "field-map field-map-shown" : "field-map"}>
         <MapView extent={session.extent} onReady={setMap} label={t("map.own")} />
         {picking && <div class="crosshair" aria-hidden="true" />}
+        {view === "map" && place && <FoundCard found={place} mine={isMine} onClose={() => choose(null)} />}
         {view === "map" && (
           <div class="map-foot">
             <button

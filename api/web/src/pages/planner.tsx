@@ -12,6 +12,7 @@ import { CellCard } from "../panels/cell_card";
 import { CellTable } from "../panels/cell_table";
 import { Dialog } from "../panels/dialog";
 import { Segments } from "../panels/field_row";
+import { FoundCard } from "../panels/found_card";
 import { Icon } from "../panels/icons";
 import { BandLegend } from "../panels/legend";
 import { done, failed } from "../panels/notice";
@@ -24,8 +25,10 @@ import { Empty, Failed, Waiting } from "../panels/states";
 import { StatisticsPanel } from "../panels/statistics";
 import { Violations } from "../panels/violations";
 import { address, addressed, addressedNumber } from "../state/address";
+import { useFound } from "../state/found_on_map";
 import { useLoad } from "../state/load";
 import { useCommunities } from "../state/places";
+import { choose } from "../state/search";
 import { may } from "../state/session";
 import { mount } from "./mount";
 
@@ -173,6 +176,17 @@ function Desk({ session }: { session: Session }) {
   );
   const cell = cells.value?.rows.find((candidate) => candidate.id === chosen) ?? null;
 
+  const place = useFound(map);
+  const isCell = place?.kind === "grid" || place?.kind === "micro_grid";
+  // A cell of the plan on show is opened like one that was pressed; anything else has a card of its own.
+  useEffect(() => {
+    if (!place) return;
+    if (isCell && plan?.state === "in_force" && place.depth) {
+      setDepth(place.depth);
+      setChosen(place.id);
+    } else setChosen(null);
+  }, [place, isCell, plan?.state]);
+
   useEffect(() => {
     if (!plan) return;
     address({ plan: plan.id, depth: tier?.depth ?? null, colour: colouring, tab, cell: chosen });
@@ -318,6 +332,7 @@ function Desk({ session }: { session: Session }) {
           </div>
         )}
         {colouring === "band" && tier && <BandLegend tier={tier} />}
+        {!cell && place && <FoundCard found={place} onClose={() => choose(null)} />}
         {cell && (
           <CellCard cell={cell} tier={tier} governs={plan?.state === "in_force"} onClose={() => setChosen(null)} />
         )}

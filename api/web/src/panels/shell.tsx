@@ -11,6 +11,7 @@ import mark from "../style/wangge.svg?url";
 import { Icon, type IconName } from "./icons";
 import { LanguageSwitch } from "./language_switch";
 import { Notice } from "./notice";
+import { SearchBox } from "./search_box";
 import { Failed, Waiting } from "./states";
 
 const TABS: Record<PageName, IconName> = { planner: "grid", command: "bell", field: "walk" };
@@ -54,6 +55,7 @@ export function Shell({ page, aside, children }: Props) {
               </a>
             ))}
         </nav>
+        {session && <SearchBox />}
         <div class="bar-end">
           {aside}
           <LanguageSwitch />
