@@ -1,6 +1,7 @@
 """The database: engine, the one place that commits, migrations, and refusals put into codes.
 
-Only `unit_of_work` commits: one request, one transaction.
+Only this module commits. `unit_of_work`: one request, one transaction; `commit_early` ends it before the answer is put
+together, where others wait for what was written.
 """
 
 from __future__ import annotations
@@ -164,6 +165,14 @@ def unit_of_work(engine: Engine) -> Iterator[Session]:
             raise translate(error) from error
         except PoolTimeout as error:
             raise Unavailable("database.too_many") from error
+
+
+def commit_early(session: Session) -> None:
+    """Make what a request has written durable now, and known to those who wait; what follows only reads.
+
+    To be called within `unit_of_work`, which puts a refusal at the commit into a code.
+    """
+    session.commit()
 
 
 def _record_refusal(session: Session, error: NotAllowed) -> None:

@@ -29,13 +29,14 @@ from api.routes.areas import Id, Search
 from api.schemas.incidents import Events, Move, NewIncident
 from api.schemas.lists import Feature, Items, Page
 from gis import incident_desk, incidents, listing
+from gis.db import commit_early
 from gis.geotag import point_in_wgs84
 from gis.incident_flow import IncidentStatus
 from gis.permissions import Action, Actor, scopes
 
 router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
 Viewer = Annotated[Actor, allow(Action.VIEW_INCIDENTS)]
-Reporter = Annotated[Actor, allow(Action.REPORT_INCIDENT)]
+Reporter = Annotated[Access, allow_known(Action.REPORT_INCIDENT)]
 Mover = Annotated[Actor, allow(Action.COMMENT_INCIDENT)]
 IncidentId = Annotated[int, Path(ge=1, le=2**62)]
 
@@ -73,16 +74,17 @@ def find(session: SessionDep, actor: Viewer, window: WindowDep, narrowed: Wanted
 
 
 @router.post("", summary="Report an incident", status_code=201, response_model=Feature)
-def report(given: NewIncident, session: SessionDep, actor: Reporter, present: Now) -> Response:
+def report(given: NewIncident, session: SessionDep, access: Reporter, present: Now) -> Response:
     """The place decides the grid responsible; written durably before the answer."""
     lon, lat = point_in_wgs84(given.lon, given.lat, crs=given.crs)
     made = incidents.report(
         session, lon=lon, lat=lat, category=given.category, title=given.title, description=given.description,
         severity=given.severity, accuracy_m=given.accuracy_m, reported_at=given.reported_at or present,
         floor=given.floor, request_id=given.request_id,
-        actor=actor, now=present,
+        actor=access.actor, now=present,
     )  # fmt: skip
-    shown = feature(incident_desk.incident_in_full(session, made.id, actor=actor, at=present))
+    commit_early(session)  # the news go out while the answer is put together
+    shown = feature(incident_desk.incident_in_full(session, made.id, actor=access.actor, at=present))
     return answer(shown, status=201, headers={"Location": f"/api/v1/incidents/{made.id}"})
 
 
@@ -152,4 +154,5 @@ def act(given: Move, session: SessionDep, actor: Mover, present: Now, incident_i
         session, incident_id, action=given.action, department=given.department, assignee=given.assignee,
         note=given.note, request_id=given.request_id, expected_seq=given.expected_seq, actor=actor, now=present,
     )  # fmt: skip
+    commit_early(session)
     return answer(feature(incident_desk.incident_in_full(session, incident_id, actor=actor, at=present)))
