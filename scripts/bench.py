@@ -6,6 +6,7 @@ import click
 
 from scripts import (
     bench_city,
+    bench_geotag,
     bench_ground,
     bench_instance,
     bench_online,
@@ -27,6 +28,7 @@ command.add_command(bench_partition.command)
 command.add_command(bench_redraw.command)
 command.add_command(bench_city.command)
 command.add_command(bench_ground.command)
+command.add_command(bench_geotag.command)
 command.add_command(bench_online.command)
 command.add_command(bench_search.command)
 command.add_command(bench_tiles.command)
