@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, str] = {
     "worker": "scripts.worker:command",
     "backup": "scripts.backup:backup",
     "bench": "scripts.bench:command",
+    "tiles": "scripts.tiles:command",
     "restore": "scripts.backup:restore",
 }
 """Subcommand → where its click command is."""

@@ -131,6 +131,7 @@ LAYERS: Mapping[str, Layer] = {
                 "code": "code",
                 "name": "name",
                 "name_en": "English name",
+                "label": "name, in one tile only",
                 "is_walled": "closed",
                 "housing_class": "class",
             },
