@@ -82,12 +82,12 @@ class People:
 
 def cells_in_force(session: Session, *, at: datetime) -> pa.Table:
     """All cells in force at an instant, by id."""
-    return _cells_table(fetch(session, _CELLS_IN_FORCE, {"at": at}))
+    return cells_table(fetch(session, _CELLS_IN_FORCE, {"at": at}))
 
 
 def cells_by_id(session: Session, ids: Iterable[int]) -> pa.Table:
     """Some cells and those above them, by id."""
-    return _cells_table(fetch(session, _CELLS_BY_ID, {"ids": sorted(ids)}))
+    return cells_table(fetch(session, _CELLS_BY_ID, {"ids": sorted(ids)}))
 
 
 def grounds_in_force(session: Session, cells: pa.Table) -> tuple[NDArray[np.object_], NDArray[np.int32]]:
@@ -111,6 +111,17 @@ def grounds_in_force(session: Session, cells: pa.Table) -> tuple[NDArray[np.obje
     return np.asarray(shapely.from_wkb(list(numbers)), dtype=object), ground_of
 
 
+def leaves_of_grounds(ground_of: NDArray[np.int32], grounds: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Where the leaves of each ground begin, and the leaves."""
+    order = np.argsort(ground_of, kind="stable").astype(np.int32)
+    return np.searchsorted(ground_of[order], np.arange(grounds + 1)).astype(np.int64), order
+
+
+def nobody(cells: pa.Table, chains: Sequence[Sequence[Row]]) -> People:
+    """Communities, each with the areas above it, in which nobody holds a post."""
+    return _people(cells, chains, {}, {})
+
+
 def people(session: Session, cells: pa.Table, communities: Sequence[int] | None, *, at: datetime) -> People:
     """Who answers at an instant for some cells and communities; ``None`` stands for all communities with an outline."""
     chains = _chains(session, communities)
@@ -123,15 +134,25 @@ def people(session: Session, cells: pa.Table, communities: Sequence[int] | None,
             by_cell.setdefault(row["grid_id"], []).append(row)
         else:
             by_area.setdefault(row["area_id"], []).append(row)
+    return _people(cells, list(chains.values()), by_cell, by_area)
+
+
+def _people(
+    cells: pa.Table,
+    chains: Sequence[Sequence[Row]],
+    by_cell: Mapping[int, Sequence[Row]],
+    by_area: Mapping[int, Sequence[Row]],
+) -> People:
     holders: list[Row] = []
-    of_cells = _places([by_cell.get(cell, []) for cell in cells["id"].to_pylist()], holders)
-    up = [[one for area in reversed(chain) for one in by_area.get(area["id"], [])] for chain in chains.values()]
+    of_cells = _places([by_cell.get(cell, ()) for cell in cells["id"].to_pylist()], holders)
+    up = [[one for area in reversed(chain) for one in by_area.get(area["id"], ())] for chain in chains]
     of_communities = _places(up, holders)
-    described = pa.table({name: [_described(chain)[name] for chain in chains.values()] for name in _COMMUNITY})
+    described = [_described(chain) for chain in chains]
+    communities = pa.table({name: pa.array([row[name] for row in described], kind) for name, kind in _COMMUNITY})
     for name in of_communities.column_names:
-        described = described.append_column(name, of_communities[name])
+        communities = communities.append_column(name, of_communities[name])
     listed = pa.Table.from_pylist([{name: row[name] for name in _HOLDERS.names} for row in holders], schema=_HOLDERS)
-    return People(of_cells, described, listed)
+    return People(of_cells, communities, listed)
 
 
 def outlines(session: Session, communities: pa.Table) -> NDArray[np.object_]:
@@ -148,11 +169,10 @@ def write_cells(session: Session, folder: Path, *, at: datetime) -> None:
     """Make what depends on the plans in force alone: the cells, their grounds, and the index."""
     cells = cells_in_force(session, at=at)
     grounds, ground_of = grounds_in_force(session, cells)
-    order = np.argsort(ground_of, kind="stable").astype(np.int32)
-    starts = np.searchsorted(ground_of[order], np.arange(len(grounds) + 1))
+    starts, leaves = leaves_of_grounds(ground_of, len(grounds))
     write_table(cells, folder / "cells.arrow")
-    np.save(folder / "ground_leaves.npy", order)
-    np.save(folder / "ground_starts.npy", starts.astype(np.int64))
+    np.save(folder / "ground_starts.npy", starts)
+    np.save(folder / "ground_leaves.npy", leaves)
     _write_index(grounds, folder / "index")
 
 
@@ -182,7 +202,8 @@ def read_table(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-def _cells_table(rows: Sequence[Row]) -> pa.Table:
+def cells_table(rows: Sequence[Row]) -> pa.Table:
+    """Rows of cells, sorted by id, as a table; what is told of each is put into JSON."""
     row_of = {row["id"]: n for n, row in enumerate(rows)}
     return pa.table(
         {
@@ -203,7 +224,14 @@ def _cells_table(rows: Sequence[Row]) -> pa.Table:
     )
 
 
-_COMMUNITY = ("id", "code", "name", "path", "levels", "told")
+_COMMUNITY = (
+    ("id", pa.int64()),
+    ("code", pa.string()),
+    ("name", pa.string()),
+    ("path", pa.string()),
+    ("levels", pa.string()),
+    ("told", pa.large_binary()),
+)
 
 
 def _described(chain: Sequence[Row]) -> Row:

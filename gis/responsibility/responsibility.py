@@ -27,6 +27,7 @@ log = logging.getLogger("wangge.responsibility")
 
 FORMAT = "1"
 """Of the files; a new one leaves those of older programs alone."""
+_CELLS, _PEOPLE = f"cells-{FORMAT}", f"people-{FORMAT}"
 KEPT_VIEWS = 1_000
 
 _INSIDE, _BORDER = (b'{"how":"%s","distance_m":0.0,' % how for how in (b"inside", b"border"))
@@ -203,27 +204,40 @@ class Responsibility(Book):
 def load(store: ArtifactStore, engine: Engine, found: InForce) -> Responsibility:
     """The version that is in force: mapped where it is made already, made where it is not.
 
+    Files that cannot be read, as of a disk that was full, are made once more.
+
     Raises
     ------
     Conflict
         ``responsibility.moved`` if something else is in force by now.
+    Unavailable
+        ``artifacts.no_room``.
     """
+    try:
+        return _load(store, engine, found)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        log.warning("the files of version %s cannot be read (%s); they are made again", found.version, error)
+        store.discard(_CELLS, found.cells_key)
+        store.discard(_PEOPLE, found.people_key)
+        return _load(store, engine, found)
+
+
+def _load(store: ArtifactStore, engine: Engine, found: InForce) -> Responsibility:
     cells_folder = store.get(
-        f"cells-{FORMAT}",
+        _CELLS,
         found.cells_key,
         _builder(engine, found, lambda session, folder: build.write_cells(session, folder, at=found.at)),
     )
     cells = build.read_table(cells_folder / "cells.arrow")
     people_folder = store.get(
-        f"people-{FORMAT}",
+        _PEOPLE,
         found.people_key,
         _builder(engine, found, lambda session, folder: build.write_people(session, folder, cells, at=found.at)),
     )
+    tables = (build.read_table(people_folder / f"{name}.arrow") for name in ("people", "communities", "holders"))
     made = Responsibility(
         cells,
-        build.People(
-            *(build.read_table(people_folder / f"{name}.arrow") for name in ("people", "communities", "holders"))
-        ),
+        build.People(*tables),
         CellIndex.load(cells_folder / "index"),
         CellIndex.load(people_folder / "outlines"),
         (np.load(cells_folder / "ground_starts.npy"), np.load(cells_folder / "ground_leaves.npy")),
