@@ -119,6 +119,11 @@ def _tell_of_wide_places(session: Session, items: Sequence[Row], *, actor: Actor
             cells = _cells_of(session, row, actor=actor, at=at)
             grids = {cell["grid_id"] for cell in cells}
             row["flags"] = ["several_grids"] if len(grids) > 1 else [] if cells else ["outside"]
+            if len(grids) > 1:
+                among = {cell["grid_code"]: _ref(cell, "grid") for cell in cells}
+                row["candidates"] = [
+                    {"grid": among[code], "micro_grid": None, "people": []} for code in sorted(among)[:_TOLD]
+                ]
             if len(grids) == 1:
                 row["grid"] = _ref(cells[0], "grid")
                 lowest[row["kind"], row["id"]] = cells[0]["id"] if len(cells) == 1 else cells[0]["grid_id"]
@@ -132,6 +137,10 @@ def _tell_of_wide_places(session: Session, items: Sequence[Row], *, actor: Actor
             row["people"] = _people(
                 staff.responsible_for_area(session, area_id=row["community_id"], at=at), row["path"], actor
             )
+
+
+_TOLD = 20
+"""Grids of a wide place that are named."""
 
 
 def _cells_of(session: Session, row: Row, *, actor: Actor, at: datetime) -> list[Row]:
@@ -212,8 +221,8 @@ def _staff(session: Session, ids: Sequence[int], *, actor: Actor, at: datetime) 
     boxes = {row["id"]: row for row in _ask(session, _CELLS, cells, actor, at=at)} if cells else {}
     for row in listed.rows:
         own = [boxes[post["grid_id"]] for post in row["posts"] if post["grid_id"] in boxes]
-        posts = " · ".join(f"{post['name_zh']} {post['place_name'] or post['place_code']}" for post in row["posts"][:2])
-        detail = _line([row["department_name"], posts])
+        posts = [f"{post['name_zh']} {post['place_name'] or post['place_code']}" for post in row["posts"]]
+        detail = _line([row["department_name"], *list(dict.fromkeys(posts))[:2]])
         cell = own[-1] if own else None
         person = {
             "post": post["post"], "post_name_zh": post["name_zh"], "post_name_en": post["name_en"],

@@ -44,9 +44,9 @@ async function send(method: string, url: string, { query, body, signal }: Option
       headers: {
         accept: "application/json",
         "accept-language": language.value,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(body === undefined || body instanceof FormData ? {} : { "content-type": "application/json" }),
       },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || body instanceof FormData ? body : JSON.stringify(body),
     });
     connection.set("online");
     return answer;
@@ -82,6 +82,7 @@ async function call<T>(method: string, url: string, options: Options = {}): Prom
 
 export const get = <T>(url: string, query?: Query, signal?: AbortSignal) => call<T>("GET", url, { query, signal });
 export const post = <T>(url: string, body: unknown = {}) => call<T>("POST", url, { body });
+export const postForm = <T>(url: string, body: FormData) => call<T>("POST", url, { body });
 export const put = <T>(url: string, body: unknown) => call<T>("PUT", url, { body });
 export const remove = (url: string) => call<void>("DELETE", url);
 

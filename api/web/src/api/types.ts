@@ -70,6 +70,24 @@ export interface Run {
   message: string | null;
 }
 
+export interface GeotagSummary {
+  rows: number;
+  none: number;
+  reasons: Record<string, number>;
+}
+
+/** A table handed in to be geotagged. */
+export interface GeotagRun {
+  id: Id;
+  state: RunState;
+  file_name: string;
+  result_name: string | null;
+  progress_ratio: number;
+  summary: GeotagSummary | null;
+  error: { code: string; detail: string } | null;
+  created_at: string;
+}
+
 export type PlanState = "draft" | "future" | "in_force" | "superseded" | "discarded";
 
 export interface Plan {

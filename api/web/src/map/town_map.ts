@@ -87,16 +87,23 @@ export function makeMap(container: HTMLElement, extent: Box | null): Promise<Tow
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/** What a card at the foot of a narrow map covers; nothing of a wide one. */
+export const coveredBelow = (map: TownMap) => {
+  const { clientWidth, clientHeight } = map.getContainer();
+  return clientWidth > WIDE_PX ? 0 : clientHeight / 2;
+};
+
 const covered = (map: TownMap) => (map.getContainer().clientWidth > WIDE_PX ? CARD_PX : 0);
 
-export function goToBox(map: TownMap, box: Box, maxZoom = 17): void {
-  const padding = { top: PADDING, bottom: PADDING, left: PADDING, right: PADDING + covered(map) };
+/** `below`: pixels that a card covers at the foot of a narrow map. */
+export function goToBox(map: TownMap, box: Box, maxZoom = 17, below = 0): void {
+  const padding = { top: PADDING, bottom: PADDING + below, left: PADDING, right: PADDING + covered(map) };
   map.fitBounds(box, { padding, maxZoom, animate: !still(), duration: 700 });
 }
 
-export function goToPlace(map: TownMap, place: Place, zoom = 16.5): void {
+export function goToPlace(map: TownMap, place: Place, zoom = 16.5, below = 0): void {
   map.flyTo({
-    offset: [-covered(map) / 2, 0],
+    offset: [-covered(map) / 2, -below / 2],
     center: place,
     zoom: Math.max(zoom, map.getZoom()),
     animate: !still(),

@@ -34,7 +34,7 @@ export function FoundCard({ found, mine = false, onClose }: Props) {
         <div>
           <p class="over found-over">
             <Icon name={KIND_ICONS[found.kind]} size={18} />
-            {word("search_kind", found.kind)}
+            {word("found_kind", found.kind)}
             {mine && <span class="chip chip-mine">{t("search.mine")}</span>}
           </p>
           <h2>{found.label}</h2>

@@ -118,6 +118,8 @@ function Combobox({ onDone, focused }: BoxProps) {
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
   const composing = useRef(false);
+  /** Enter came before the answer: its first row is meant. */
+  const hurried = useRef(false);
   const { items, failure, busy, again } = useSearch(words);
   const [recent, setRecent] = useState<string[]>([]);
 
@@ -126,7 +128,11 @@ function Combobox({ onDone, focused }: BoxProps) {
   const optionId = (n: number) => `${list}-${n}`;
   const isEmpty = !isSearchable(typed);
 
-  useEffect(() => setAt(rows.length > 0 ? 0 : -1), [rows]);
+  useEffect(() => {
+    setAt(rows.length > 0 ? 0 : -1);
+    if (hurried.current && rows[0] && words === typed) pick(rows[0]);
+    hurried.current = false;
+  }, [rows]);
   useEffect(() => {
     if (focused) input.current?.focus();
   }, [focused]);
@@ -135,6 +141,7 @@ function Combobox({ onDone, focused }: BoxProps) {
   }, [at]);
 
   const write = (next: string) => {
+    hurried.current = false;
     setTyped(next);
     setOpen(true);
     // In the middle of composing a character the letters are not yet what is meant.
@@ -167,7 +174,8 @@ function Combobox({ onDone, focused }: BoxProps) {
       else setAt(at <= 0 ? last : at - 1);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      if (open && rows[at] && words === typed && !busy) pick(rows[at]);
+      if (busy || words !== typed) hurried.current = true;
+      else if (open && rows[at]) pick(rows[at]);
     } else if (event.key === "Escape") {
       event.preventDefault();
       if (open && typed) setOpen(false);

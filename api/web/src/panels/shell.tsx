@@ -8,6 +8,7 @@ import { connection } from "../state/connection";
 import { type PageName, pagesOf, signOut, useSession } from "../state/session";
 import { useValue } from "../state/value";
 import mark from "../style/wangge.svg?url";
+import { GeotagButton } from "./geotag_dialog";
 import { Icon, type IconName } from "./icons";
 import { LanguageSwitch } from "./language_switch";
 import { Notice } from "./notice";
@@ -57,6 +58,7 @@ export function Shell({ page, aside, children }: Props) {
         </nav>
         {session && <SearchBox />}
         <div class="bar-end">
+          {session && page !== "field" && <GeotagButton />}
           {aside}
           <LanguageSwitch />
           {session && (

@@ -3,7 +3,7 @@
 import { useEffect } from "preact/hooks";
 import type { Found } from "../api/types";
 import { showFound } from "../map/found_layer";
-import { goToBox, goToPlace, type TownMap } from "../map/town_map";
+import { coveredBelow, goToBox, goToPlace, type TownMap } from "../map/town_map";
 import { chosenFound, placeOf } from "./search";
 import { useValue } from "./value";
 
@@ -17,8 +17,8 @@ export function useFound(map: TownMap | null): Found | null {
     if (!map) return;
     const place = found && placeOf(found);
     showFound(map, found && !WIDE.has(found.kind) ? place : null);
-    if (found?.bbox && WIDE.has(found.kind)) goToBox(map, found.bbox);
-    else if (place) goToPlace(map, place, 17.5);
+    if (found?.bbox && WIDE.has(found.kind)) goToBox(map, found.bbox, 17, coveredBelow(map));
+    else if (place) goToPlace(map, place, 17.5, coveredBelow(map));
   }, [map, found]);
   return found;
 }
