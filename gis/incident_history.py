@@ -75,7 +75,14 @@ class _Row:
 def store_history(
     session: Session, past: Iterable[PastIncident], *, actor: Actor, now: datetime, handler_post: str | None = None
 ) -> int:
-    """Store incidents with the moves made so far; gives their number.
+    """Store incidents with the moves made so far; gives their number (`store_past`)."""
+    return len(store_past(session, past, actor=actor, now=now, handler_post=handler_post))
+
+
+def store_past(
+    session: Session, past: Iterable[PastIncident], *, actor: Actor, now: datetime, handler_post: str | None = None
+) -> list[int]:
+    """Store incidents with the moves made so far; gives their ids, in their order.
 
     Each lies in the cell in force at its time, or at ``now`` where none was yet. The lead is the category's
     department, the assignee who holds ``handler_post`` for the cell or one above it, else the nearest holder of any.
@@ -114,7 +121,7 @@ def store_history(
     copy_rows(session, "incident_event", _EVENT, events)
     details = {"incidents": len(rows), "events": len(events)}
     audit(session, "incident.history", subject="incident", actor=actor, now=now, details=details)
-    return len(rows)
+    return list(ids)
 
 
 _INCIDENT = (

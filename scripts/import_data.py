@@ -18,12 +18,13 @@ from gis import households, ingest
 from gis.db import make_engine, migrate, unit_of_work
 from gis.embedded import database_url
 from gis.errors import InvalidInput
-from gis.exchange import read_any
+from gis.exchange import open311_file, read_any
 from gis.exchange.reading import LIMIT_MB, combine
 from gis.exchange.town_file import replacing
 from gis.findings import Finding, Severity
 from gis.permissions import SYSTEM
 from gis.town import LAYERS, Town
+from scripts import import_open311
 from scripts.program import Program, pass_program, print_json
 
 SHOWN_OF_A_KIND = 5
@@ -42,6 +43,7 @@ NOTHING_TAKEN = 2  # the exit code of invalid input: a script must notice
 @click.option(
     "--trust-crs", is_flag=True, help="Store although buildings and compounds look shifted against each other."
 )
+@click.option("--source", default="open311", show_default=True, help="Of service requests: the server they come from.")
 @click.option("--dry-run", is_flag=True, help="Do everything but keep nothing.")
 @click.option("--rejects", type=click.Path(path_type=Path), help="Write every finding into this CSV file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
@@ -55,6 +57,7 @@ def command(
     household_rule: Path | None,
     limit_mb: int,
     trust_crs: bool,
+    source: str,
     dry_run: bool,
     rejects: Path | None,
     as_json: bool,
@@ -63,10 +66,16 @@ def command(
 
     \b
     Formats: OpenStreetMap (.osm, .osm.gz, .osm.pbf), GeoPackage, GeoJSON, Shapefile (also zipped), FlatGeobuf,
-    GeoParquet, KML, CSV, Excel. Rows that cannot be used are told one by one and left out; the rest is stored at
-    once or not at all. The same file twice changes nothing.
+    GeoParquet, KML, GPX, CSV, Excel. Rows that cannot be used are told one by one and left out; the rest is stored at
+    once or not at all. The same file twice changes nothing. Service requests of an Open311 server (JSON, XML) become
+    incidents; there --map says SERVICE_CODE=CATEGORY.
     """
     said = _mapping(mapping)
+    if any(map(open311_file.is_open311, files)):
+        left_out = import_open311.take(program, files, source=source, mapping=said, dry_run=dry_run, as_json=as_json)
+        if rejects is not None:
+            _write_rejects(program, left_out, rejects)
+        return
     read = [
         read_any(file, crs=crs, layer=layer, mapping=said, limit_mb=limit_mb)
         for file in program.progress(files, label="import")

@@ -1,6 +1,6 @@
 """The routes, one file a thing. Each states the action that it asks leave for (`api.deps.allow`)."""
 
-from api import ogc
+from api import ogc, open311
 from api.routes import (
     areas,
     buildings,
@@ -34,4 +34,5 @@ ROUTERS = (
     incidents.router,
     export.router,
     ogc.router,
+    open311.router,
 )
