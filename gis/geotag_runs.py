@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from gis import accounts
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, InvalidInput, NotFound, WrongState
+from gis.messages import text
 from gis.models import GeotagRun, UserAccount
 from gis.permissions import Action, Actor, scopes
 from gis.settings import Settings
@@ -194,7 +195,10 @@ def get(session: Session, run_id: int, *, actor: Actor) -> GeotagRun:
 
 def describe(run: GeotagRun) -> dict[str, Any]:
     """A run as plain values."""
-    error = None if run.error_code is None else {"code": run.error_code, "params": run.error_params or {}}
+    params, language = run.error_params or {}, str(run.options.get("language", "zh"))
+    error = None
+    if run.error_code is not None:
+        error = {"code": run.error_code, "params": params, "detail": text(run.error_code, params, language=language)}
     return {
         "id": run.id,
         "state": run.state,

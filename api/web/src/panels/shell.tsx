@@ -8,7 +8,7 @@ import { connection } from "../state/connection";
 import { type PageName, pagesOf, signOut, useSession } from "../state/session";
 import { useValue } from "../state/value";
 import mark from "../style/wangge.svg?url";
-import { GeotagButton } from "./geotag_dialog";
+import { GeotagButton, GeotagPlace } from "./geotag_dialog";
 import { Icon, type IconName } from "./icons";
 import { LanguageSwitch } from "./language_switch";
 import { Notice } from "./notice";
@@ -77,6 +77,7 @@ export function Shell({ page, aside, children }: Props) {
       </header>
       <ConnectionBanner />
       <main class="desk">{session ? children(session) : failure ? <Failed problem={failure} /> : <Waiting />}</main>
+      <GeotagPlace />
       <Notice />
     </div>
   );
