@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -33,7 +33,11 @@ from gis.errors import InvalidInput, UnknownCrs
 from gis.listing.people import person
 from gis.listing.window import Row, fetch
 from gis.permissions import EVERYWHERE, Action, Actor, is_within, scopes
+from gis.responsibility.near import GOVERNING, PLACES, arrays, cells_near
 from gis.search_matching import find_addresses
+
+if TYPE_CHECKING:
+    from gis.responsibility.responsibility import Responsibility
 
 BATCH_LIMIT = 10_000
 BORDER_M = 15.0
@@ -101,7 +105,9 @@ class Tag:
     """Id of the lowest cell responsible, whatever its kind."""
 
 
-def geotag(session: Session, places: Sequence[Place], *, at: datetime, actor: Actor) -> list[Tag]:
+def geotag(
+    session: Session, places: Sequence[Place], *, at: datetime, actor: Actor, index: Responsibility | None = None
+) -> list[Tag]:
     """Find the cell and the people responsible for each place, as of a time, within the caller's areas.
 
     Parameters
@@ -110,6 +116,8 @@ def geotag(session: Session, places: Sequence[Place], *, at: datetime, actor: Ac
         At most `BATCH_LIMIT`.
     at : datetime
         The plan in force and the posts held at this instant answer.
+    index : Responsibility, optional
+        Finds the cells, where it answers for this instant; else the database does, with the same answers.
 
     Returns
     -------
@@ -123,7 +131,7 @@ def geotag(session: Session, places: Sequence[Place], *, at: datetime, actor: Ac
     """
     if len(places) > BATCH_LIMIT:
         raise InvalidInput("geotag.too_many", limit=BATCH_LIMIT, count=len(places))
-    work = _Work(session, at=at, scopes=scopes(actor, Action.VIEW_MAP))
+    work = _Work(session, at=at, scopes=scopes(actor, Action.VIEW_MAP), index=index)
     tags: list[Tag] = [Tag()] * len(places)
     by_point, by_code, by_address = _sorted_by_kind(places)
     points = _points(places, by_point, tags)
@@ -132,16 +140,22 @@ def geotag(session: Session, places: Sequence[Place], *, at: datetime, actor: Ac
     return _with_details(work, tags, contact_scopes=scopes(actor, Action.VIEW_CONTACTS))
 
 
-def geotag_one(session: Session, place: Place, *, at: datetime, actor: Actor) -> Tag:
+def geotag_one(
+    session: Session, place: Place, *, at: datetime, actor: Actor, index: Responsibility | None = None
+) -> Tag:
     """`geotag` for one place."""
-    return geotag(session, [place], at=at, actor=actor)[0]
+    return geotag(session, [place], at=at, actor=actor, index=index)[0]
 
 
-def nearest_cell(session: Session, *, lon: float, lat: float, at: datetime, within_m: float) -> Row | None:
-    """The lowest cell in force nearest to a place, anywhere, with ``id``, ``community_id`` and ``distance_m``."""
-    work = _Work(session, at=at, scopes=(EVERYWHERE,))
-    found = work.cells_near({0: (lon, lat)}, {0: within_m}).get(0)
-    return found[0] if found else None
+def cells_around(
+    session: Session, *, lon: float, lat: float, at: datetime, within_m: float, index: Responsibility | None = None
+) -> list[Row]:
+    """The lowest cells in force near a place, anywhere: those that cover it by id, then the others by distance.
+
+    Each has ``id``, ``community_id``, ``is_inside``, ``distance_m``, ``parent_id``, ``floor_from`` and ``floor_to``.
+    """
+    work = _Work(session, at=at, scopes=(EVERYWHERE,), index=index)
+    return work.cells_near({0: (lon, lat)}, {0: within_m}).get(0, [])
 
 
 # --- reading the places -----------------------------------------------------------------------------------------------
@@ -249,74 +263,8 @@ def split_address(address: str) -> tuple[str, int | None, int | None]:
 
 # --- asking the database ----------------------------------------------------------------------------------------------
 
-_GOVERNING = """
-governing AS MATERIALIZED (
-    SELECT link.plan_id, link.community_id, plan.grid_depths
-    FROM plan_community AS link
-    INNER JOIN plan ON link.plan_id = plan.id
-    INNER JOIN admin_area AS community ON link.community_id = community.id
-    WHERE
-        link.in_force_during @> CAST(:at AS timestamptz)
-        AND community.path <@ ANY(CAST(:scopes AS ltree []))
-)
-"""
-
-_PLACES = """
-place AS MATERIALIZED (
-    SELECT n, reach_m, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS geom, lat
-    FROM unnest(CAST(:n AS int []), CAST(:lon AS float8 []), CAST(:lat AS float8 []), CAST(:reach_m AS float8 []))
-        AS given (n, lon, lat, reach_m)
-)
-"""
-
-# Degrees, by index, find the few cells that may be near. Only those that do not cover the point are measured: to the
-# nearest point of their edge, found with longitudes shortened as they are at this latitude, in metres on the ellipsoid
-# (many times faster than the distance of two geographies, and the same to a millimetre within our reach). The fences
-# (MATERIALIZED, OFFSET 0) keep the planner from doing anything twice, or in another order.
-_CELLS_NEAR = f"""
-WITH {_GOVERNING}, {_PLACES},
-
-nearby AS MATERIALIZED (
-    SELECT place.n, place.reach_m, place.geom AS point, greatest(cos(radians(place.lat)), 0.01) AS k, cell.*
-    FROM place
-    INNER JOIN grid AS cell
-        ON ST_DWithin(cell.geom, place.geom, place.reach_m / (110000 * greatest(cos(radians(place.lat)), 0.01)))
-),
-
-hit AS (
-    SELECT nearby.*, ST_Covers(nearby.geom, nearby.point) AS is_inside
-    FROM nearby
-    INNER JOIN governing
-        ON nearby.plan_id = governing.plan_id
-        AND nearby.community_id = governing.community_id
-        AND nearby.grid_depth = governing.grid_depths
-    OFFSET 0
-),
-
-measured AS (
-    SELECT
-        hit.n, hit.reach_m, hit.id, hit.parent_id, hit.floor_from, hit.community_id, hit.is_inside,
-        CASE
-            WHEN hit.is_inside THEN 0
-            ELSE ST_Distance(
-                ST_Scale(
-                    ST_ClosestPoint(ST_Scale(hit.geom, hit.k, 1), ST_Scale(hit.point, hit.k, 1)), 1 / hit.k, 1
-                )::geography,
-                hit.point::geography
-            )
-        END AS distance_m
-    FROM hit
-    OFFSET 0
-)
-
-SELECT n, id, is_inside, distance_m, parent_id, floor_from, community_id
-FROM measured
-WHERE distance_m <= reach_m
-ORDER BY n, is_inside DESC, distance_m, id
-"""
-
 _PLACES_ON = f"""
-WITH {_PLACES}
+WITH {PLACES}
 
 SELECT
     place.n,
@@ -348,7 +296,7 @@ FROM place
 """
 
 _PARTS = f"""
-WITH {_GOVERNING}
+WITH {GOVERNING}
 
 SELECT
     gp.building_id, gp.grid_id,
@@ -395,10 +343,13 @@ ORDER BY area.id, nlevel(up.path)
 class _Work:
     """One call's session, time and scopes, and what has been read of cells, areas, buildings and compounds."""
 
-    def __init__(self, session: Session, *, at: datetime, scopes: Sequence[str]) -> None:
+    def __init__(
+        self, session: Session, *, at: datetime, scopes: Sequence[str], index: Responsibility | None = None
+    ) -> None:
         self.session = session
         self.at = at
         self.scopes = list(scopes)
+        self.index = index if index is not None and index.holds(at) else None
 
     def ask(self, sql: str, **params: Any) -> list[Row]:
         return fetch(self.session, sql, {"at": self.at, "scopes": self.scopes, **params})
@@ -407,19 +358,10 @@ class _Work:
         self, points: Mapping[int, tuple[float, float]], reach_m: Mapping[int, float]
     ) -> dict[int, list[Row]]:
         """Cells of the lowest tier within reach of points: those that cover it first, then by distance."""
-        found: dict[int, list[Row]] = defaultdict(list)
-        if points:
-            for row in self.ask(_CELLS_NEAR, **_arrays(points), reach_m=[reach_m[n] for n in points]):
-                found[row["n"]].append(row)
-        return found
-
-
-def _arrays(points: Mapping[int, tuple[float, float]]) -> dict[str, Any]:
-    return {
-        "n": list(points),
-        "lon": [lon for lon, _ in points.values()],
-        "lat": [lat for _, lat in points.values()],
-    }
+        if self.index is None:
+            return cells_near(self.session, points, reach_m, at=self.at, scopes=self.scopes)
+        view = self.index.view_of(tuple(self.scopes), ())
+        return {n: self.index.rows_near(lon, lat, reach_m[n], view) for n, (lon, lat) in points.items()}
 
 
 # --- points -----------------------------------------------------------------------------------------------------------
@@ -433,7 +375,7 @@ def _tag_points(
     close = work.cells_near(points, {n: _reach(places[n], BORDER_M) for n in points})
     lost = {n: point for n, point in points.items() if not any(row["is_inside"] for row in close.get(n, ()))}
     wider = work.cells_near(lost, {n: _reach(places[n], NEAREST_M) for n in lost})
-    for row in work.ask(_PLACES_ON, **_arrays(points), reach_m=[0.0] * len(points)):
+    for row in work.ask(_PLACES_ON, **arrays(points), reach_m=[0.0] * len(points)):
         n = row["n"]
         tag = Tag(
             lon=points[n][0],
@@ -515,7 +457,7 @@ def _suspect_swapped(work: _Work, points: Mapping[int, tuple[float, float]], tag
     turned = {n: (lat, lon) for n, (lon, lat) in points.items() if tags[n].how == "none" and abs(lon) <= 90}
     if not turned:
         return
-    for row in work.ask(_PLACES_ON, **_arrays(turned), reach_m=[0.0] * len(turned)):
+    for row in work.ask(_PLACES_ON, **arrays(turned), reach_m=[0.0] * len(turned)):
         if row["community_id"] is not None:
             tags[row["n"]] = replace(tags[row["n"]], flags=(*tags[row["n"]].flags, "axes_swapped"))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -22,10 +22,14 @@ from gis import staff as people
 from gis.db import audit
 from gis.errors import Conflict, InvalidInput, NotAllowed, NotFound, StaleRevision, WrongState
 from gis.incident_flow import TRANSITIONS, IncidentAction, IncidentStatus, actions_from, next_status
+from gis.listing.window import Row
 from gis.models import AdminArea, CalendarDay, Department, Incident, IncidentCategory, IncidentEvent, Staff
 from gis.permissions import INCIDENT_ACTIONS, Action, Actor, may, may_anywhere, require
 from gis.settings import ROOT
 from gis.worktime import CHINA, Calendar, Span, due_at, load_calendar
+
+if TYPE_CHECKING:
+    from gis.responsibility.responsibility import Responsibility
 
 _CLOCK_SLACK = timedelta(minutes=5)
 NEAREST_M = 500.0
@@ -61,6 +65,7 @@ def report(
     severity: int = 1,
     reported_at: datetime | None = None,
     floor: int | None = None,
+    index: Responsibility | None = None,
 ) -> Incident:
     """Take up an incident and find the lowest cell that is responsible for its place at its time.
 
@@ -91,7 +96,7 @@ def report(
     if line is None:
         raise NotFound("incident.unknown_category", category=category)
     at = reported_at or now
-    where = locate(session, lon=lon, lat=lat, at=at, accuracy_m=accuracy_m, floor=floor)
+    where = locate(session, lon=lon, lat=lat, at=at, accuracy_m=accuracy_m, floor=floor, index=index)
     incident = Incident(
         code=_next_code(session, at),
         category=category,
@@ -237,6 +242,7 @@ def locate(
     at: datetime,
     accuracy_m: float | None = None,
     floor: int | None = None,
+    index: Responsibility | None = None,
 ) -> Where:
     """Find the responsible cell of a place at an instant: it covers the place; on a border the lowest id counts.
 
@@ -248,23 +254,45 @@ def locate(
     InvalidInput
         ``incident.too_far`` from every community: a wrong coordinate system or swapped axes, mostly.
     """
-    known = {"lon": lon, "lat": lat, "at": at, "accuracy": accuracy_m or 0.0}
-    cells = session.execute(_CELLS, known).all()
+    where = None
+    if index is not None and index.holds(at):
+        where = _inside(session, lon, lat, at, accuracy_m, floor, index)
+        if where is not None and not session.scalar(_IS_IN_FORCE, {"grid": where.grid_id, "at": at}):
+            where = None  # a plan came into force a moment ago: what is written down must be of that one
+    where = where or _inside(session, lon, lat, at, accuracy_m, floor, None)
+    if where is not None:
+        return where
+    area_id = session.scalar(_COMMUNITY, {"lon": lon, "lat": lat})
+    return Where(area_id, None, None, ("in_no_grid",)) if area_id is not None else _outside(session, lon, lat, at)
+
+
+def _inside(
+    session: Session,
+    lon: float,
+    lat: float,
+    at: datetime,
+    accuracy_m: float | None,
+    floor: int | None,
+    index: Responsibility | None,
+) -> Where | None:
+    """The cell that covers a place; the flags tell what else comes into question."""
+    reach_m = min(accuracy_m or 0.0, geotag.MAX_REACH_M)
+    near = geotag.cells_around(session, lon=lon, lat=lat, at=at, within_m=reach_m, index=index)
+    cells = [cell for cell in near if cell["is_inside"]]
     if not cells:
-        area_id = session.scalar(_COMMUNITY, known)
-        return Where(area_id, None, None, ("in_no_grid",)) if area_id is not None else _outside(session, lon, lat, at)
-    stacked = [cell for cell in cells if cell.floor_from is not None]
+        return None
+    stacked = [cell for cell in cells if cell["floor_from"] is not None]
     chosen = next((cell for cell in stacked if floor is not None and _holds(cell, floor)), cells[0])
     flags: tuple[str, ...] = ("stack",) if chosen in stacked and floor is None else ()
-    if chosen.is_near_border:
+    if reach_m > 0 and any(cell is not chosen and cell not in stacked for cell in near):
         flags += ("near_border",)
-    part = session.scalar(_PART, {**known, "grid": chosen.id, "floor": floor})
-    return Where(chosen.community_id, chosen.id, part, flags)
+    known = {"lon": lon, "lat": lat, "grid": chosen["id"], "floor": floor}
+    return Where(chosen["community_id"], chosen["id"], session.scalar(_PART, known), flags)
 
 
 def _outside(session: Session, lon: float, lat: float, at: datetime) -> Where:
     """Who takes up what lies in no community: nothing may be lost between the areas of those who look after them."""
-    cell = geotag.nearest_cell(session, lon=lon, lat=lat, at=at, within_m=NEAREST_M)
+    cell = next(iter(geotag.cells_around(session, lon=lon, lat=lat, at=at, within_m=NEAREST_M)), None)
     if cell is not None:
         return Where(cell["community_id"], cell["id"], None, ("in_no_community", "nearest"))
     near = session.execute(_NEAREST_COMMUNITY, {"lon": lon, "lat": lat}).first()
@@ -458,22 +486,15 @@ def _next_code(session: Session, at: datetime) -> str:
     return f"{at.astimezone(CHINA):%Y%m%d}{number:06d}"
 
 
-def _holds(cell: Any, floor: int) -> bool:
-    return bool(cell.floor_from <= floor and (cell.floor_to is None or floor <= cell.floor_to))
+def _holds(cell: Row, floor: int) -> bool:
+    return bool(cell["floor_from"] <= floor and (cell["floor_to"] is None or floor <= cell["floor_to"]))
 
 
-# ST_DWithin asks the accuracy in metres of the border's own place: the geography of one cell, not of the table.
-_CELLS = text(
+_IS_IN_FORCE = text(
     """
-    SELECT g.id, g.community_id, g.floor_from, g.floor_to,
-           :accuracy > 0 AND ST_DWithin(ST_Boundary(g.geom)::geography,
-               ST_SetSRID(ST_MakePoint(:lon, :lat), 4326)::geography, :accuracy) AS is_near_border
-    FROM grid g
-    JOIN plan p ON p.id = g.plan_id AND p.grid_depths = g.grid_depth
-    JOIN plan_community pc ON pc.plan_id = g.plan_id AND pc.community_id = g.community_id
-    WHERE ST_Covers(g.geom, ST_SetSRID(ST_MakePoint(:lon, :lat), 4326))
-      AND pc.in_force_during @> CAST(:at AS timestamptz)
-    ORDER BY g.id
+    SELECT EXISTS (
+        SELECT FROM grid g JOIN plan_community pc ON pc.plan_id = g.plan_id AND pc.community_id = g.community_id
+        WHERE g.id = :grid AND pc.in_force_during @> CAST(:at AS timestamptz))
     """
 )
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.deps import Now, SessionDep, allow, answer
+from api.deps import Now, ServicesDep, SessionDep, allow, answer
 from api.schemas.geotag import GeotagIn, TagOut, TagsOut
 from gis import crs
 from gis.errors import InvalidInput
@@ -20,7 +20,11 @@ router = APIRouter(prefix="/api/v1", tags=["geotag"])
 
 @router.post("/geotag", summary="Which grid, and who answers for it", response_model=TagOut | TagsOut)
 def tag(
-    given: GeotagIn, session: SessionDep, actor: Annotated[Actor, allow(Action.VIEW_MAP)], present: Now
+    given: GeotagIn,
+    session: SessionDep,
+    actor: Annotated[Actor, allow(Action.VIEW_MAP)],
+    present: Now,
+    services: ServicesDep,
 ) -> Response:
     """One place by coordinates, building code or address, or up to 10,000 in `items`.
 
@@ -30,9 +34,10 @@ def tag(
     """
     system = crs.parse(given.crs or "wgs84").name
     at = given.at or present
+    index = services.present.at(at)
     if given.items is not None:
-        tags = geotag(session, [one.place(crs=system) for one in given.items], at=at, actor=actor)
+        tags = geotag(session, [one.place(crs=system) for one in given.items], at=at, actor=actor, index=index)
         return answer({"items": [asdict(one) for one in tags]})
     if given.is_empty:
         raise InvalidInput("geotag.empty")
-    return answer(asdict(geotag_one(session, given.place(crs=system), at=at, actor=actor)))
+    return answer(asdict(geotag_one(session, given.place(crs=system), at=at, actor=actor, index=index)))

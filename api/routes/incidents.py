@@ -74,14 +74,16 @@ def find(session: SessionDep, actor: Viewer, window: WindowDep, narrowed: Wanted
 
 
 @router.post("", summary="Report an incident", status_code=201, response_model=Feature)
-def report(given: NewIncident, session: SessionDep, access: Reporter, present: Now) -> Response:
+def report(
+    given: NewIncident, session: SessionDep, access: Reporter, present: Now, services: ServicesDep
+) -> Response:
     """The place decides the grid responsible; written durably before the answer."""
     lon, lat = point_in_wgs84(given.lon, given.lat, crs=given.crs)
     made = incidents.report(
         session, lon=lon, lat=lat, category=given.category, title=given.title, description=given.description,
         severity=given.severity, accuracy_m=given.accuracy_m, reported_at=given.reported_at or present,
         floor=given.floor, request_id=given.request_id,
-        actor=access.actor, now=present,
+        actor=access.actor, now=present, index=services.present.at(given.reported_at or present),
     )  # fmt: skip
     commit_early(session)  # the news go out while the answer is put together
     shown = feature(incident_desk.incident_in_full(session, made.id, actor=access.actor, at=present))

@@ -108,6 +108,8 @@ def cells_near(
         given: dict[str, Any] = {**arrays(points), "reach_m": [reach_m[n] for n in points]}
         for row in fetch(session, _CELLS_NEAR, {"at": at, "scopes": list(scopes), **given}):
             found[row["n"]].append(row)
+    for rows in found.values():  # what is equally far but for rounding goes by id
+        rows.sort(key=lambda row: (not row["is_inside"], int(row["distance_m"] * 1000.0 + 0.5), row["id"]))
     return found
 
 
