@@ -13,6 +13,7 @@ import { addIncidents, chooseIncident, onIncident, showIncidents } from "../map/
 import { MapView } from "../map/map_view";
 import { addPlaceNames, showPlaceNames } from "../map/place_names";
 import { goToPlace, type TownMap } from "../map/town_map";
+import { ExportButton } from "../panels/export_dialog";
 import { Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
 import { Icon, type IconName } from "../panels/icons";
@@ -215,11 +216,14 @@ function Desk({ session }: { session: Session }) {
               onInput={(event) => setWords(event.currentTarget.value)}
             />
           </div>
-          <p class="found" role="status">
-            {t("incidents.shown", { n: number(shown.length) })}
-            {statuses.size === 0 && <span> {t("incidents.open_only")}</span>}
-            {list && total > list.length && <span> {t("incidents.cut", { all: number(total) })}</span>}
-          </p>
+          <div class="found-row">
+            <p class="found" role="status">
+              {t("incidents.shown", { n: number(shown.length) })}
+              {statuses.size === 0 && <span> {t("incidents.open_only")}</span>}
+              {list && total > list.length && <span> {t("incidents.cut", { all: number(total) })}</span>}
+            </p>
+            <ExportButton session={session} first="incidents" />
+          </div>
         </div>
         <div class="side-body">
           {list ? (

@@ -1,6 +1,7 @@
 /** The planner's page: a plan, its figures and its faults; order a partition; put a plan in force. */
 
 import "../style/planner.css";
+import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { all, get, path, post } from "../api/client";
 import type { Cell, Id, Paged, Plan, Run, Session, Statistics, Tier, Violation } from "../api/types";
@@ -11,6 +12,7 @@ import { goToBox, type TownMap } from "../map/town_map";
 import { CellCard } from "../panels/cell_card";
 import { CellTable } from "../panels/cell_table";
 import { Dialog } from "../panels/dialog";
+import { ExportButton } from "../panels/export_dialog";
 import { Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
 import { Icon } from "../panels/icons";
@@ -106,9 +108,10 @@ interface ActsProps {
   plan: Plan | null;
   allowed: boolean;
   onAsk: (what: Asked) => void;
+  children: ComponentChildren;
 }
 
-function Acts({ plan, allowed, onAsk }: ActsProps) {
+function Acts({ plan, allowed, onAsk, children }: ActsProps) {
   const ready = plan?.state === "draft" && (plan.run === null || plan.run.state === "done");
   return (
     <div class="acts">
@@ -136,6 +139,7 @@ function Acts({ plan, allowed, onAsk }: ActsProps) {
           {t("plan.report")}
         </a>
       )}
+      {children}
     </div>
   );
 }
@@ -255,7 +259,9 @@ function Desk({ session }: { session: Session }) {
         <div class="side-head">
           {plan && plans.value && <PlanPicker plans={plans.value.items} plan={plan} onPick={open} />}
           {plan && <PlanHead plan={plan} />}
-          <Acts plan={plan} allowed={planner} onAsk={setAsked} />
+          <Acts plan={plan} allowed={planner} onAsk={setAsked}>
+            <ExportButton session={session} first={plan?.state === "draft" ? "draft_grids" : "grids"} />
+          </Acts>
           {plan?.run && plan.run.state !== "done" && (
             <RunProgress key={plan.id} plan={plan} first={plan.run} mayCancel={planner} onEnd={onRun} />
           )}

@@ -15,6 +15,7 @@ const PATHS = {
   check: "M5 13l5 5L20 7",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   report: "M6 3h9l4 4v14H6zM14 3v5h5M9 13h7M9 17h7",
+  download: "M12 4v12M7 11l5 5 5-5M4 16v4h16v-4",
   publish: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4",
   warn: "M12 4l9 16H3zM12 10v5M12 17.5v.5",
   error: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM9 9l6 6M15 9l-6 6",
