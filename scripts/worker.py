@@ -32,11 +32,12 @@ def command(program: Program, once: bool) -> None:
 def run_beside(url: str, parent: int, settings: Settings) -> None:
     """The worker as a child of the service: it ends when its parent does, however and whenever that ended."""
     logging.basicConfig(level=logging.WARNING)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     work(url, make_engine(url, statement_timeout_s=600), settings=settings)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """Wait until this process's parent is another one, then end as if told to."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os.kill(os.getpid(), signal.SIGTERM)
