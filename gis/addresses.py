@@ -99,6 +99,7 @@ _AREAS = re.compile(
 _AREA = re.compile(
     r".+?(?:省|自治区|自治州|新区|地区|街道(?:办事处|办)?|社区|居委会|村委会|居民委员会|[市区县旗镇乡盟])"
 )
+_OFFICE = re.compile(r"(?<=街道)办(?:事处)?$")
 _ROAD = re.compile(r"^(.{1,10}?(?:大道|大街|公路|胡同|(?<![铁公马])路|街(?!道)|(?<![街隧铁])道|巷|里弄))(.{2,})$")
 _PLACE_ROAD = re.compile(
     r"^(.{2,}?(?:小区|花园|家园|佳园|新村|公寓|大厦|广场|家属院|苑|府|村))(.{2,}(?:路|街|大道|巷|胡同))$"
@@ -185,7 +186,7 @@ class _Reader:
         if not self.names and not self.areas:
             led = _AREAS.match(words)
             if led and led[0] and not _IS_ROAD.search(led[0]) and len(words) - led.end() != 1:
-                self.areas = _AREA.findall(led[0])
+                self.areas = [_OFFICE.sub("", area) for area in _AREA.findall(led[0])]
                 rest = words[led.end() :]
         split = _ROAD.match(rest) or _PLACE_ROAD.match(rest)
         if split and not _GENERIC.match(split[2]):

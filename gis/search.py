@@ -160,11 +160,12 @@ _ORDER = {
 def _by_code(work: _Search) -> None:
     """Codes, whole or by their beginning; cells by the plan in force."""
     code = work.words.upper()
-    if not _CODE.fullmatch(code):
+    if not (code.isascii() and any(letter.isdigit() for letter in code)):
         return
-    for row in work.ask(_ENTRIES_BY_CODE, code=code, beyond=code + "~"):
+    beyond = code + ("~" if _CODE.fullmatch(code) else " ")  # the space comes before all: the code itself and no other
+    for row in work.ask(_ENTRIES_BY_CODE, code=code, beyond=beyond):
         work.note(_candidate(row, 1.0 if row["code"] == code else 0.9, "code"))
-    if work.kinds & {"grid", "micro_grid"} and code.isdigit():
+    if work.kinds & {"grid", "micro_grid"} and code.isdigit() and len(code) > 2:
         for row in work.ask(_CELLS_BY_CODE, low=code, high=code + ":"):  # ":" follows "9"
             work.note(Candidate("cell", row["id"], 1.0 if row["code"] == code else 0.91, "code"))
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from gis.addresses import Address, parse
 from gis.listing.window import Row, fetch
-from gis.spelling import near_keys, spelling, writings
+from gis.spelling import bare, near_keys, spelling, writings
 
 CHUNK = 20_000
 SOME = 5_000
@@ -191,7 +191,7 @@ def _named(kind: str, row: Row, *names: str | None, **more: Any) -> list[Entry]:
     if not entries:
         entries.append(dict(common))
     tokens = [*more.pop("tokens", ()), *(near_keys(str(entries[0]["name"])) if entries[0].get("name") else ())]
-    entries[0] |= {"code": (row.get("code") or "").upper() or None, "tokens": tokens or None, **more}
+    entries[0] |= {"code": bare(row.get("code") or "").upper() or None, "tokens": tokens or None, **more}
     return [{**entry, "variant": variant} for variant, entry in enumerate(entries)]
 
 
