@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         present=present,
         locate=FastLocate(present, clock=clock, who=access.seen),
         few=CapacityLimiter(deps.FEW),
+        crunchers=CapacityLimiter(max(1, (os.cpu_count() or 2) // 2)),
     )
 
     @asynccontextmanager
@@ -103,6 +105,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.state.cells = cells
     keeper.on_change(cells.change)
     keeper.on_change(lambda found: services.live.now_in_force(found.version))
+    keeper.on_change(cells.prepare)  # last: what is told of a publication does not wait for it
     app.front.at("/api/v1/locate", services.locate)
     app.front.at("/api/v1/incidents/stream", LivePath(services))
     errors.install(app)

@@ -155,6 +155,7 @@ def _version(town: BenchDatabase) -> tuple[Version, dict[str, float]]:
             now = in_force(session, datetime.now(UTC))
         began = time.perf_counter()
         held.change(now)
+        held.prepare(now)
         seconds = time.perf_counter() - began
         present = held.present
         assert present is not None

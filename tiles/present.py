@@ -46,8 +46,8 @@ class Present:
 class CellTiles:
     """Makes, keeps and gives the tiles of grids and micro-grids in force.
 
-    `change` runs in the keeper's thread; all else where requests are answered. A request takes `present` once, so that
-    it is answered from one version.
+    `change` and then `prepare` run in the keeper's thread; all else where requests are answered. A request takes
+    `present` once, so that it is answered from one version.
 
     Parameters
     ----------
@@ -65,25 +65,36 @@ class CellTiles:
         self._limit_bytes = limit_bytes
         self.cache = TileCache(cache_bytes)
         self.present: Present | None = None
+        self._last: Shelf | None = None
 
     def change(self, now: InForce) -> None:
-        """Another version is in force: load it, serve it, then have its tiles made that everybody will ask for."""
-        with unit_of_work(self._engine) as session:
-            version = open_version(session, now, store=self._store, limit_bytes=self._limit_bytes)
-        _warm(version)
+        """Another version is in force: load it and serve it; what cannot be loaded is left to the database."""
         before = self.present
-        same = before is not None and before.version.name == version.name
-        present = Present(version, before.shelf if before is not None and same else None)
-        if before is None or not same or before.version.paths != version.paths:
-            self.present = present
-        if self.cache.limit_bytes and not same:
-            present.shelf = self._shelf(version, None if before is None else before.shelf)
+        try:
+            with unit_of_work(self._engine) as session:
+                version = open_version(session, now, store=self._store, limit_bytes=self._limit_bytes)
+            _warm(version)
+        except Exception:
+            if before is not None and before.version.name != now.cells_key:
+                self.present = None  # fresh before quick
+            raise
+        if before is None or before.version.name != version.name:
+            self.present = Present(version)
+        elif before.version.paths != version.paths:
+            self.present = Present(version, before.shelf)
 
-    def _shelf(self, version: Version, older: Shelf | None) -> Shelf:
+    def prepare(self, _: InForce) -> None:
+        """Have the tiles of the version made that everybody will ask for; requests are answered meanwhile."""
+        present = self.present
+        if present is not None and present.shelf is None and self.cache.limit_bytes:
+            present.shelf = self._last = self._shelf(present.version)
+
+    def _shelf(self, version: Version) -> Shelf:
         """All tiles of a version as those see them who may see everything, made once a machine."""
 
         def make(folder: Path) -> None:
             began = time.perf_counter()
+            older = self._last
             view = version.view((EVERYWHERE,))
             tiles = {}
             for place in version.places():

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from api.front import SENT
 from gis import plans
 from gis.db import unit_of_work
+from gis.errors import Unavailable
 from gis.permissions import SYSTEM
 from tests.tiles.builders import properties, read_only, rough_town, shapes
 from tests.usecases.builders import make_plan
@@ -143,9 +144,30 @@ def test_what_was_made_for_a_version_is_made_once_a_machine(service: Any) -> Non
     made = {kind: sorted(path.name for path in (store.folder / kind).iterdir()) for kind in ("cells", "tiles")}
     other = CellTiles(cells._engine, store, limit_bytes=cells._limit_bytes, cache_bytes=10**6)
     other.change(service.app.state.services.keeper.present)
+    other.prepare(service.app.state.services.keeper.present)
     assert made == {kind: sorted(path.name for path in (store.folder / kind).iterdir()) for kind in ("cells", "tiles")}
     assert other.present is not None
     assert other.present.version.name == cells.present.version.name
+
+
+def test_a_version_that_cannot_be_loaded_is_left_to_the_database(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = next(iter(present_of(service).version.places([14])))
+    cells, keeper = service.app.state.cells, service.app.state.services.keeper
+    shown = service.as_("viewer").get(address(place)).content
+
+    def full(*_: Any) -> Path:
+        raise Unavailable("artifacts.no_room", folder="/", said="full")
+
+    monkeypatch.setattr(cells._store, "get", full)
+    with pytest.raises(Unavailable):
+        cells.change(keeper.present)
+    assert cells.present is not None, "the same version is as good as it was"
+    with pytest.raises(Unavailable):
+        cells.change(replace(keeper.present, cells_key="another"))
+    assert cells.present is None
+    answer = service.as_("viewer").get(address(place))
+    assert "Content-Security-Policy" in answer.headers
+    assert properties(answer.content) == properties(shown)
 
 
 def test_an_area_that_moves_in_the_tree_takes_its_tiles_along(service: Any) -> None:
