@@ -216,7 +216,7 @@ function Desk({ session }: { session: Session }) {
               onInput={(event) => setWords(event.currentTarget.value)}
             />
           </div>
-          <div class="found-row">
+          <div class="shown-row">
             <p class="found" role="status">
               {t("incidents.shown", { n: number(shown.length) })}
               {statuses.size === 0 && <span> {t("incidents.open_only")}</span>}

@@ -1,5 +1,6 @@
 /** Take data away as a file: what, in which format, in which coordinate system, as of when. */
 
+import "../style/export.css";
 import { useState } from "preact/hooks";
 import { Problem, path } from "../api/client";
 import type { Session } from "../api/types";
@@ -138,7 +139,7 @@ function ExportDialog({ session, first, onClose }: { session: Session; first: Th
 
   return (
     <Dialog title={t("export.title")} onClose={onClose} foot={foot}>
-      <form id="export-form" class="form" onSubmit={submit}>
+      <form id="export-form" class="form export-form" onSubmit={submit}>
         <div class="form-pair">
           <FieldRow label={t("export.thing")}>
             <select value={thing} onChange={(event) => setThing(event.currentTarget.value as Thing)}>
