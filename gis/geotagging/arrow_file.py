@@ -79,7 +79,7 @@ class ArrowFile:
             yield from self._of_layer() if self.layer is not None else self._of_parquet()
 
     def _of_parquet(self) -> Iterator[pa.Table]:
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(BATCH_ROWS):
                 yield pa.Table.from_batches([batch], schema=self.schema)
 

@@ -171,11 +171,15 @@ def _records(words: str, delimiter: str, width: int) -> Iterator[tuple[list[str]
             continue
         fields, used = _record(lines, at, delimiter, width)
         line = "\n".join(lines[at : at + used])
-        yield fields, line, len(fields) != width or "\ufffd" in line or "\0" in line
+        if fields is None or "\ufffd" in line or "\0" in line:
+            yield fields or line.replace("\0", "").split(delimiter), line, True
+        else:
+            yield fields, line, len(fields) != width
         at += used
 
 
-def _record(lines: list[str], at: int, delimiter: str, width: int) -> tuple[list[str], int]:
+def _record(lines: list[str], at: int, delimiter: str, width: int) -> tuple[list[str] | None, int]:
+    """Fields of the record that begins in a line, ``None`` if it has none that can be told, and its lines."""
     taken = lines[at]
     for used in range(1, min(_RECORD_LINES, len(lines) - at) + 1):
         if used > 1:
@@ -185,12 +189,12 @@ def _record(lines: list[str], at: int, delimiter: str, width: int) -> tuple[list
             if fields is not None and (len(fields) == width or used == 1):
                 return fields, used
             break
-    return _fields(lines[at], delimiter) or lines[at].split(delimiter), 1
+    return _fields(lines[at], delimiter), 1
 
 
 def _fields(words: str, delimiter: str) -> list[str] | None:
     try:
-        rows = list(csv.reader(io.StringIO(words.replace("\0", ""), newline=""), delimiter=delimiter))
+        rows = list(csv.reader(io.StringIO(words.replace("\0", ""), newline=""), delimiter=delimiter, strict=True))
     except csv.Error:
         return None
     return rows[0] if len(rows) == 1 else None

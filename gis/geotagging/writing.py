@@ -336,6 +336,8 @@ class GpkgWriter(_Tables):
                     self._append(table, path)
 
         yield write
+        if not path.exists():  # a table without rows is one, too
+            write(self.schema.empty_table())
 
     def _append(self, table: pa.Table, path: Path) -> None:
         pyogrio.write_arrow(

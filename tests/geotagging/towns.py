@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,10 @@ def board(side: int = SIDE, *, stacks: tuple[int, ...] = ()) -> Plan:
     )  # fmt: skip
 
 
-def cells(language: str = "en", **more: Any) -> Cells:
+@cache
+def cells(language: str = "en", *, stacks: tuple[int, ...] = (), **more: Any) -> Cells:
     """The words of `board`."""
-    return cells_of(board(stacks=more.pop("stacks", ())), language=language, **more)
+    return cells_of(board(stacks=stacks), language=language, **more)
 
 
 def middle(n: int, side: int = SIDE) -> tuple[float, float]:
