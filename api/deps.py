@@ -77,6 +77,8 @@ class Services:
     locate: FastLocate
     few: CapacityLimiter
     """Threads that ask the database for routes without a session."""
+    crunchers: CapacityLimiter
+    """Threads that work on large bodies: so few that everybody else is still answered."""
 
 
 class Problem(BaseModel):
@@ -302,9 +304,11 @@ def answer(value: Any, *, status: int = 200, headers: dict[str, str] | None = No
     return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")
 
 
-def collection(listed: Listed, *, window: Window) -> Response:
+def collection(listed: Listed, *, window: Window, **beside: Any) -> Response:
     """A page as a FeatureCollection, or as items where no geometry was asked for."""
-    around = {"next": None if listed.following is None else str(listed.following), "total": listed.total}
+    around = {"next": None if listed.following is None else str(listed.following), "total": listed.total, **beside}
+    if listed.is_estimate:
+        around["total_is_estimate"] = True
     if not window.geometry:
         return answer({"items": listed.rows, **around})
     return answer({"type": "FeatureCollection", "features": [feature(row) for row in listed.rows], **around})

@@ -111,7 +111,7 @@ def command(program: Program, grids: int, seconds: float, peers: bool, points: b
     """Ask for the cell and people of points: ours, the empty server, a PostGIS route, TiPG."""
     with bench_database(program.settings, grids=grids, buildings_of_a_cell=2) as town:
         if points:
-            from scripts import bench_batches
+            from scripts import bench_batches  # which asks as this module does
 
             told = bench_batches.measured(program, town, seconds=seconds)
         else:
@@ -126,7 +126,7 @@ def command(program: Program, grids: int, seconds: float, peers: bool, points: b
 def measured(program: Program, town: BenchDatabase, *, seconds: float, peers: bool) -> dict[str, Any]:
     """All rows, twice in opposite orders (the better counts), their agreement with shapely, and the ratios."""
     points = uniform_points(town.coverage, POINTS)
-    wanted = _owners(town, points)
+    wanted = owners(town, points)
     bench_servers.store_peer_table(town.engine)
     rows = [row for row in ROWS if peers or row.server != "tipg"]
     loads: dict[str, Load] = {}
@@ -156,7 +156,7 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float, peers: bo
     }
 
 
-def _owners(town: BenchDatabase, points: NDArray[np.float64]) -> NDArray[np.int64]:
+def owners(town: BenchDatabase, points: NDArray[np.float64]) -> NDArray[np.int64]:
     """Id of the micro-grid of each point by shapely: covers, then the lowest id; 0 if none."""
     which, cells = shapely.STRtree(town.coverage.micro_grids).query(shapely.points(points), predicate="intersects")
     found = np.full(len(points), np.iinfo(np.int64).max)
@@ -218,6 +218,12 @@ def _shown(town: BenchDatabase) -> set[int]:
 
 
 def _lines(program: Program, told: Mapping[str, Any]) -> Iterator[str]:
+    if "batches" in told:
+        yield program.sentence("bench.online.batches", points=told["points"], connections=told["connections"])
+        for name, row in told["batches"].items():
+            agrees = f"{row['points_compared'] - row['disagreements']}/{row['points_compared']}"
+            yield f"  {name:<10}{row['points_per_second'] / 1e6:>8.2f} M/s  (≥ {row['aim'] / 1e6:g})  {agrees}"
+        return
     yield program.sentence("bench.online.title", **{key: told[key] for key in ("grids", "micro_grids", "connections")})
     for name, load in told["rows"].items():
         wrong = told["disagreements"].get(name)

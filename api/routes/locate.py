@@ -7,16 +7,18 @@ from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from api.access import Access
 from api.deps import AwareTime, allow_known, services
 from api.locating import locate_by_sql, reaches, view_of
-from api.schemas.locate import Located
+from api.schemas.locate import MANY_POINTS, Located, LocatedMany
+from gis.errors import Unavailable
 from gis.geotag import point_in_wgs84
 from gis.permissions import Action
+from gis.responsibility import many
 
 
 class _PlainFirst(APIRoute):
@@ -70,3 +72,28 @@ async def locate(
         ask = partial(locate_by_sql, here.engine, lon, lat, access, at=asked_for, accuracy_m=accuracy_m, floor=floor)
         body = await anyio.to_thread.run_sync(ask, limiter=here.few)
     return Response(body, 200, _HEADERS, "application/json")
+
+
+@router.post(
+    "/locate",
+    summary="Which cell covers each of many points",
+    response_model=LocatedMany,
+    openapi_extra=MANY_POINTS,
+)
+async def locate_many(request: Request, access: Known) -> Response:
+    """Up to 10,000 points as JSON; as many as the body holds (16 MB, a million) as an Arrow stream with the columns
+    `lon` and `lat`, or as pairs of little-endian doubles. Degrees, WGS-84, the present.
+
+    Points in no cell that the caller may see have -1 (no value in Arrow) and a reason: outside, no_coordinates,
+    bad_coordinates, axes_swapped. An Arrow stream is answered by one: id and codes as dictionaries, and `reason`.
+    """
+    here = services(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in many.READERS:
+        raise HTTPException(415)
+    index = here.present.at(here.clock())
+    if index is None:
+        raise Unavailable("locate.not_ready")
+    work = partial(many.READERS[kind], await request.body(), index, view_of(index, access))
+    body = await anyio.to_thread.run_sync(work, limiter=here.crunchers)
+    return Response(body, 200, _HEADERS, kind if kind == "application/json" else many.ARROW)

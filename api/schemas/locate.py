@@ -30,3 +30,29 @@ class LocatedMany(BaseModel):
     cell: list[int]
     cells: list[dict[str, Any]]
     reasons: dict[str, list[int]]
+
+
+MANY_POINTS: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["points"],
+                    "properties": {
+                        "points": {
+                            "type": "array",
+                            "maxItems": 10_000,
+                            "items": {"type": "array", "items": {"type": "number", "nullable": True}},
+                        }
+                    },
+                },
+                "example": {"points": [[120.305, 31.505], [120.306, 31.507]]},
+            },
+            "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+"""What `POST /api/v1/locate` reads by itself."""

@@ -44,11 +44,14 @@ class View:
         By community: whether its cells, and its people's phones, are shown. ``None``: all.
     pieces : dict of int to Pieces
         By ground, as `gis.responsibility.responsibility` puts them together.
+    grounds : array of bool or None
+        Which grounds are shown, once that was asked.
     """
 
     sees: list[bool] | None
     phones: list[bool] | None
     pieces: dict[int, Pieces | tuple[()]] = field(default_factory=dict)
+    grounds: Any = None
 
     def shows(self, community: int) -> bool:
         """Whether the cells of a community (by its row) are shown."""

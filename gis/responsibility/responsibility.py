@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import Engine, text
@@ -66,6 +68,8 @@ class Responsibility(Book):
         self._starts, self._leaves = quick(self.ground_starts), quick(self.ground_leaves)
         self._views: dict[tuple[Sequence[str], Sequence[str]], View] = {}
         self._deep = index.locate_deep
+        self._entries: dict[int, bytes] = {}
+        self.arrow_head = b""  # kept by `gis.responsibility.many`
 
     def holds(self, at: datetime) -> bool:
         """Whether this version answers for an instant."""
@@ -155,6 +159,44 @@ class Responsibility(Book):
             community=lambda: self._community_around(lon, lat, view),
             floor=floor,
         )
+
+    def shown(self, view: View) -> NDArray[np.bool_]:
+        """Which grounds hold a leaf that is shown."""
+        if view.grounds is None:
+            sees = np.ones(len(self.paths), dtype=bool) if view.sees is None else np.array(view.sees, dtype=bool)
+            leaves = sees[np.asarray(self._community)[self.ground_leaves]] if self.size else np.zeros(0, dtype=bool)
+            view.grounds = np.add.reduceat(leaves, self.ground_starts[:-1]) > 0 if self.size else leaves
+        return view.grounds
+
+    def entries(self, grounds: Sequence[int], view: View) -> list[bytes]:
+        """What a table of cells tells of grounds: id and codes, or what stacked cells have in common, as JSON."""
+        if view.sees is not None:
+            return [self._entry(ground, view) for ground in grounds]
+        known = self._entries
+        for ground in grounds:
+            if ground not in known:
+                known[ground] = self._entry(ground, view)
+        return [known[ground] for ground in grounds]
+
+    def _entry(self, ground: int, view: View) -> bytes:
+        leaves = self._leaves[self._starts[ground] : self._starts[ground + 1]]
+        shown = [self._id[leaf] for leaf in leaves if view.shows(self._community[leaf])]
+        row = {name: self.ground_table.column(name)[ground].as_py() for name in self.ground_table.schema.names}
+        return orjson.dumps({**row, "stack": shown if len(shown) > 1 else []})
+
+    @cached_property
+    def ground_table(self) -> pa.RecordBatch:
+        """A row a ground: id and codes of its one leaf; where several are stacked, of what is above them."""
+        first = self.ground_leaves[self.ground_starts[:-1]]
+        is_stack = np.diff(self.ground_starts) > 1
+        leaves = self.leaves
+        columns = {
+            "cell": pa.array(self.leaf_ids[first], mask=is_stack),
+            "micro_grid": _one(leaves["micro_grid_code"].take(pa.array(first, mask=is_stack))),
+            "grid": _one(leaves["grid_code"].take(pa.array(first))),
+            "community": _one(leaves["community_code"].take(pa.array(first))),
+        }
+        return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
 
     def rows_near(self, lon: float, lat: float, reach_m: float, view: View) -> list[Row]:
         """Leaves near a point as `gis.responsibility.near.cells_near` gives them."""
@@ -277,6 +319,10 @@ def _builder(engine: Engine, found: InForce, write: Callable[[Session, Path], No
             write(session, folder)
 
     return make
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _floor(value: int) -> int | None:

@@ -1,0 +1,188 @@
+"""Many points at once: the cell that covers each, by its row in a small table of the cells that occur.
+
+Here the rule is *covers, then the lowest id* and nothing else: what is near a border or nearest is asked by single
+points. Points in no cell come back with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from gis.errors import InvalidInput
+from gis.responsibility.arrow_body import points_of
+from gis.responsibility.book import View
+from gis.responsibility.responsibility import Responsibility
+
+MOST_IN_JSON = 10_000
+REASONS = ("outside", "no_coordinates", "bad_coordinates", "axes_swapped")
+"""Why a point is in no cell: beyond all that are shown, without a number, beyond the earth, latitude first."""
+
+Grounds = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+
+def by_json(body: bytes, index: Responsibility, view: View, *, threads: int = 1) -> bytes:
+    """Answer ``{"points": [[lon, lat], …]}``.
+
+    Raises
+    ------
+    InvalidInput
+        ``locate.bad_body``, ``geotag.too_many``.
+    """
+    lon, lat = _points_in_json(body)
+    grounds = placed(index, view, lon, lat, threads=threads)
+    occurring, cell = _occurring(grounds, len(index.ground_starts) - 1)
+    told = b",".join(index.entries(occurring.tolist(), view))
+    rows = orjson.dumps(cell, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b"".join(
+        (
+            b'{"version":"', index.version.encode(), b'","cell":', rows, b',"cells":[', told, b'],"reasons":',
+            orjson.dumps(_reasons(grounds, lon, lat), option=orjson.OPT_SERIALIZE_NUMPY), b"}",
+        )
+    )  # fmt: skip
+
+
+def by_arrow(body: bytes, index: Responsibility, view: View, *, threads: int = 1) -> bytes:
+    """Answer an Arrow stream with the columns ``lon`` and ``lat`` by one with ``cell``, codes, and ``reason``.
+
+    Raises
+    ------
+    InvalidInput
+        ``locate.bad_body``.
+    """
+    return _as_arrow(*points_of(body), index, view, threads=threads)
+
+
+def by_pairs(body: bytes, index: Responsibility, view: View, *, threads: int = 1) -> bytes:
+    """Answer pairs of little-endian doubles, longitude first, as `by_arrow` does.
+
+    Raises
+    ------
+    InvalidInput
+        ``locate.bad_body``.
+    """
+    if len(body) % 16:
+        raise InvalidInput("locate.bad_body", reason="pairs of doubles have 16 bytes each")
+    pairs = np.frombuffer(body, dtype="<f8").reshape(-1, 2)
+    return _as_arrow(pairs[:, 0], pairs[:, 1], index, view, threads=threads)
+
+
+READERS: dict[str, Callable[..., bytes]] = {
+    "application/json": by_json,
+    "application/vnd.apache.arrow.stream": by_arrow,
+    "application/octet-stream": by_pairs,
+}
+"""By the media type of what is sent; JSON is answered by JSON, the others by an Arrow stream."""
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+def placed(index: Responsibility, view: View, lon: ArrayLike, lat: ArrayLike, *, threads: int = 1) -> Grounds:
+    """The ground of each point, of those that are shown; -1 where there is none."""
+    grounds = index.cells.locate_many(lon, lat, threads=threads)
+    if view.sees is None:
+        return grounds
+    shown = index.shown(view)
+    hidden = np.flatnonzero((grounds >= 0) & ~shown[grounds])
+    if len(hidden):  # another that is shown may have the same border
+        x, y = np.asarray(lon)[hidden], np.asarray(lat)[hidden]
+        begins, found, metres = index.cells.around_many(x, y, 0.0, threads=threads)
+        of = np.repeat(np.arange(len(hidden)), np.diff(begins))
+        fits = (metres == 0.0) & shown[found]
+        grounds[hidden] = -1
+        # The lowest is written last.
+        grounds[hidden[of[fits][::-1]]] = found[fits][::-1]
+    return grounds
+
+
+def _as_arrow(lon: Floats, lat: Floats, index: Responsibility, view: View, *, threads: int) -> bytes:
+    grounds = placed(index, view, lon, lat, threads=threads)
+    table = index.ground_table
+    if len(grounds) * 4 < table.num_rows:  # a few points of a city: only the cells that occur
+        occurring, rows = _occurring(grounds, table.num_rows)
+        table = table.take(pa.array(occurring))
+        head = _arrow_head(table, index.version)
+    else:
+        rows = grounds
+        head = index.arrow_head or _arrow_head(table, index.version)
+        index.arrow_head = head
+    lost = grounds < 0
+    which = np.zeros(len(grounds), dtype=np.int8)
+    if lost.any():
+        which[lost] = _why(lon[lost], lat[lost])
+    batch = _batch(table, pa.array(rows, mask=lost), pa.array(which, mask=~lost))
+    return b"".join((head, batch.serialize(), _END_OF_STREAM))
+
+
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+def _arrow_head(table: pa.RecordBatch, version: str) -> bytes:
+    """Schema and dictionaries of a stream, with a batch of no rows: all that goes before the rows themselves."""
+    batch = _batch(table, pa.array([], pa.int32()), pa.array([], pa.int8()))
+    batch = batch.replace_schema_metadata({"version": version})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written.removesuffix(_END_OF_STREAM)
+
+
+def _batch(table: pa.RecordBatch, rows: pa.Array, which: pa.Array) -> pa.RecordBatch:
+    names = [*table.schema.names, "reason"]
+    columns = [pa.DictionaryArray.from_arrays(rows, column, safe=False) for column in table.columns]
+    columns.append(pa.DictionaryArray.from_arrays(which, _WORDS, safe=False))
+    return pa.RecordBatch.from_arrays(columns, names)
+
+
+_WORDS = pa.array(REASONS)
+
+
+def _points_in_json(body: bytes) -> tuple[Floats, Floats]:
+    try:
+        points = orjson.loads(body)["points"]
+        if len(points) > MOST_IN_JSON:
+            raise InvalidInput("geotag.too_many", limit=MOST_IN_JSON, count=len(points))
+        pairs = _pairs(points)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput("locate.bad_body", reason=str(error)[:200]) from error
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _pairs(points: list[list[float]]) -> Floats:
+    if set(map(len, points)) - {2}:
+        raise ValueError("[longitude, latitude]")
+    try:
+        flat = np.fromiter(chain.from_iterable(points), dtype=np.float64, count=2 * len(points))
+    except TypeError:  # null: no coordinate
+        flat = np.array(points, dtype=np.float64)
+    return flat.reshape(-1, 2)
+
+
+def _occurring(grounds: Grounds, count: int) -> tuple[Grounds, Grounds]:
+    """The grounds that occur, and the row of each point's among them."""
+    is_there = np.zeros(count + 1, dtype=bool)
+    is_there[grounds] = True  # -1 is the last
+    row_of = np.cumsum(is_there, dtype=np.int32) - 1
+    row_of[-1] = -1
+    return np.flatnonzero(is_there[:-1]).astype(np.int32), row_of[grounds]
+
+
+def _reasons(grounds: Grounds, lon: Floats, lat: Floats) -> dict[str, NDArray[Any]]:
+    lost = np.flatnonzero(grounds < 0)
+    which = _why(lon[lost], lat[lost])
+    return {name: lost[which == n] for n, name in enumerate(REASONS) if (which == n).any()}
+
+
+def _why(lon: Floats, lat: Floats) -> NDArray[np.int8]:
+    """The number of the reason for points that no cell covers."""
+    is_number = ~(np.isnan(lon) | np.isnan(lat))
+    on_earth = (np.abs(lon) <= 180) & (np.abs(lat) <= 90)
+    turned = (np.abs(lon) <= 90) & (np.abs(lat) <= 180)
+    return np.select([~is_number, on_earth, turned], [1, 0, 3], 2).astype(np.int8)
