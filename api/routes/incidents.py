@@ -68,15 +68,15 @@ Wanted = Annotated[listing.IncidentFilter, Depends(wanted)]
 
 @router.get("", summary="Incidents, those reported last first", response_model=Page)
 def find(session: SessionDep, actor: Viewer, window: WindowDep, narrowed: Wanted) -> Response:
-    """With the grid each lies in, its department and assignee."""
+    """With the grid each lies in, its department and assignee. `last_event` is the number from which the stream goes on
+    without a gap; `total` is an estimate where it says so."""
+    last_event = listing.newest_number(session)  # before the rows: what comes between is then in both
     listed = listing.incidents(session, window, scopes=scopes(actor, Action.VIEW_INCIDENTS), wanted=narrowed)
-    return collection(listed, window=window)
+    return collection(listed, window=window, last_event=last_event)
 
 
 @router.post("", summary="Report an incident", status_code=201, response_model=Feature)
-def report(
-    given: NewIncident, session: SessionDep, access: Reporter, present: Now, services: ServicesDep
-) -> Response:
+def report(given: NewIncident, session: SessionDep, access: Reporter, present: Now, services: ServicesDep) -> Response:
     """The place decides the grid responsible; written durably before the answer."""
     lon, lat = point_in_wgs84(given.lon, given.lat, crs=given.crs)
     made = incidents.report(

@@ -38,6 +38,8 @@ class Collection(BaseModel):
     features: list[Feature]
     next: str | None
     total: int
+    total_is_estimate: bool = False
+    last_event: int | None = None
 
 
 class Items(BaseModel):
@@ -46,6 +48,8 @@ class Items(BaseModel):
     items: list[dict[str, Any]]
     next: str | None = None
     total: int | None = None
+    total_is_estimate: bool = False
+    last_event: int | None = None
 
 
 Page = Collection | Items

@@ -46,11 +46,14 @@ class Listed:
         The cursor of the next page.
     total : int
         Rows in all pages.
+    is_estimate : bool
+        The total is an estimate: counting so many would take longer than reading the page.
     """
 
     rows: list[Row]
     following: int | None
     total: int
+    is_estimate: bool = False
 
 
 @dataclass(slots=True)
