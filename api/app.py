@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -82,6 +83,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with services.live.running(services.notices):
             with services.notices.running(), services.keeper.running():
+                gc.freeze()  # modules and routes stay: a large request must not have them looked through for garbage
                 yield
         services.engine.dispose()
         news_engine.dispose()
