@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 import uvloop
 
-
 EVERYBODY: set[asyncio.Transport] = set()
 
 
