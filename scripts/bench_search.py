@@ -81,8 +81,7 @@ def command(program: Program, addresses: int, questions: int, seed: int, *, as_j
     grids = max(60, round(addresses / ADDRESSES_OF_A_GRID))
     with bench_database(program.settings, grids=grids, buildings_of_a_cell=10) as town:
         begun = time.perf_counter()
-        multiply(town.engine, addresses)
-        known = fill_addresses(town.engine, seed=seed)
+        known = fill_addresses(town.engine, addresses, seed=seed)
         filled_s = time.perf_counter() - begun
         with unit_of_work(town.engine) as session:
             entries = search_index.rebuild(session)
@@ -107,29 +106,24 @@ def _count(engine: Engine) -> int:
         return int(connection.scalar(text("SELECT count(*) FROM building")) or 0)
 
 
-def multiply(engine: Engine, addresses: int) -> None:
-    """Put more buildings on the ground of those that are there, in the same cells of the plan in force."""
-    with unit_of_work(engine) as session:
-        session.execute(text("SET LOCAL statement_timeout = 0"))
-        there = int(session.scalar(text("SELECT count(*) FROM building")) or 0)
-        more = max(0, -(-addresses // there) - 1)
-        for statement in _MULTIPLY:
-            session.execute(text(statement), {"more": more} if ":more" in statement else {})
+def fill_addresses(engine: Engine, addresses: int, *, seed: int, sample: int = 4000) -> list[Known]:
+    """Give a bench database so many buildings with compounds, names and addresses; gives some of them to ask for.
 
-
-def fill_addresses(engine: Engine, *, seed: int, sample: int = 4000) -> list[Known]:
-    """Give the buildings of a bench database compounds, names and addresses; gives some of them to ask for."""
+    More buildings than can stand apart stand several times on the ground of those that are there, in the same cells.
+    """
     rng = np.random.default_rng(seed)
     with unit_of_work(engine) as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        rows = session.execute(text("SELECT id, area_id FROM building ORDER BY area_id, id")).all()
-        session.execute(text("CREATE TEMPORARY TABLE made (id bigint, compound text, name text, address text)"))
+        there = int(session.scalar(text("SELECT count(*) FROM building")) or 0)
+        session.execute(text(_TWINS), {"more": max(0, -(-addresses // there) - 1)})
+        session.execute(text(_MADE))
+        rows = session.execute(text("SELECT id, area_id FROM twin ORDER BY area_id, id")).all()
         known = list(_made_up([(row.id, row.area_id) for row in rows], rng))
         driver: Any = session.connection().connection.driver_connection
         with driver.cursor() as cursor, cursor.copy("COPY made FROM STDIN") as copy:
             for one in known:
-                code = f"{one.road}{one.house}{one.compound}"
-                copy.write_row((one.id, code, f"{one.number}栋", one.address))
+                group = f"{one.road}{one.house}{one.compound}"
+                copy.write_row((one.id, group, one.compound, f"{one.number}栋", one.address))
         for statement in _FILL:
             session.execute(text(statement))
     picked = rng.choice(len(known), min(sample, len(known)), replace=False)
@@ -151,46 +145,57 @@ def _made_up(buildings: Sequence[tuple[int, int]], rng: np.random.Generator) -> 
         yield Known(building, road, house, compound, number)
 
 
-_MULTIPLY = (
-    "ALTER TABLE grid_part DISABLE TRIGGER USER",
+_TWINS = """
+CREATE TEMPORARY TABLE twin AS
+SELECT
+    b.id AS of, b.area_id, n,
+    CASE WHEN n = 0 THEN b.id ELSE nextval(pg_get_serial_sequence('building', 'id')) END AS id
+FROM building AS b CROSS JOIN generate_series(0, :more) AS n
+"""
+_MADE = "CREATE TEMPORARY TABLE made (id bigint PRIMARY KEY, code text, compound text, name text, address text)"
+
+# A published plan takes no more parts: its guard is asleep meanwhile.
+_FILL = (
+    "ANALYZE twin",
+    "ANALYZE made",
     """
-    CREATE TEMPORARY TABLE twin ON COMMIT DROP AS
-    SELECT b.id AS of, nextval(pg_get_serial_sequence('building', 'id')) AS id, n
-    FROM building AS b CROSS JOIN generate_series(1, :more) AS n
+    INSERT INTO compound (area_id, code, name, geom)
+    SELECT
+        twin.area_id, 'X' || md5(made.code || twin.area_id), min(made.compound),
+        ST_Multi(ST_Expand(ST_SetSRID(ST_Extent(b.geom)::geometry, 4326), 0.00001))
+    FROM made INNER JOIN twin ON twin.id = made.id INNER JOIN building AS b ON b.id = twin.of
+    GROUP BY made.code, twin.area_id
     """,
     """
-    INSERT INTO building (id, area_id, code, address, floors, units, households, geom)
-    SELECT twin.id, b.area_id, b.code || '-' || twin.n, b.address, b.floors, b.units, b.households, b.geom
-    FROM twin INNER JOIN building AS b ON b.id = twin.of
+    UPDATE building AS b SET name = made.name, address = made.address, compound_id = c.id
+    FROM made, compound AS c
+    WHERE b.id = made.id AND c.code = 'X' || md5(made.code || b.area_id)
+    """,
+    """
+    INSERT INTO building (id, area_id, compound_id, code, name, address, floors, units, households, geom)
+    SELECT
+        twin.id, b.area_id, c.id, b.code || '-' || twin.n, made.name, made.address, b.floors, b.units, b.households,
+        b.geom
+    FROM twin INNER JOIN made ON made.id = twin.id INNER JOIN building AS b ON b.id = twin.of
+    INNER JOIN compound AS c ON c.code = 'X' || md5(made.code || twin.area_id)
+    WHERE twin.n > 0
     """,
     """
     INSERT INTO building_part (building_id, households, valid_during)
     SELECT twin.id, p.households, p.valid_during
     FROM twin INNER JOIN building_part AS p ON p.building_id = twin.of
+    WHERE twin.n > 0
     """,
+    "ALTER TABLE grid_part DISABLE TRIGGER USER",
     """
     INSERT INTO grid_part
         (plan_id, building_part_id, grid_id, grid_depth, building_id, unit_span, floor_span, households)
     SELECT gp.plan_id, p.id, gp.grid_id, gp.grid_depth, twin.id, gp.unit_span, gp.floor_span, gp.households
     FROM twin INNER JOIN grid_part AS gp ON gp.building_id = twin.of
     INNER JOIN building_part AS p ON p.building_id = twin.id
+    WHERE twin.n > 0
     """,
     "ALTER TABLE grid_part ENABLE TRIGGER USER",
-)
-
-_FILL = (
-    """
-    INSERT INTO compound (area_id, code, name, geom)
-    SELECT min(b.area_id), 'X' || md5(made.compound || b.area_id), min(substring(made.address FROM '号(.*?)[0-9]+栋$')),
-           ST_Multi(ST_Expand(ST_SetSRID(ST_Extent(b.geom)::geometry, 4326), 0.00001))
-    FROM made INNER JOIN building AS b ON b.id = made.id
-    GROUP BY made.compound, b.area_id
-    """,
-    """
-    UPDATE building AS b SET name = made.name, address = made.address, compound_id = c.id
-    FROM made, compound AS c
-    WHERE b.id = made.id AND c.code = 'X' || md5(made.compound || b.area_id)
-    """,
 )
 
 
