@@ -5,6 +5,7 @@ Each is a plain value; `api.ogc.router` sends it as JSON or, by `api.ogc.pages`,
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from api.ogc.asked import CRS84, LIMIT, LIMIT_MOST, SYSTEMS
@@ -139,7 +140,25 @@ def tileset(thing: Thing, base: str, box: Box) -> Document:
         **_tileset(thing, base, links_most=3),
         "layers": [{"id": thing.layer, "dataType": "vector"}],
         "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north], "crs": CRS84.uri},
+        "tileMatrixSetLimits": [_limits(zoom, box) for zoom in range(_ZOOM_MOST + 1)],
     }
+
+
+def _limits(zoom: int, box: Box) -> Document:
+    """The tiles of a zoom that a box touches: clients that look for a sample look there."""
+    west, south, east, north = box
+    (left, top), (right, bottom) = _tile(zoom, west, north), _tile(zoom, east, south)
+    return {
+        "tileMatrix": str(zoom), "minTileRow": top, "maxTileRow": bottom, "minTileCol": left, "maxTileCol": right,
+    }  # fmt: skip
+
+
+def _tile(zoom: int, lon: float, lat: float) -> tuple[int, int]:
+    """Column and row of the tile that holds a place."""
+    last = (1 << zoom) - 1
+    height = math.asinh(math.tan(math.radians(max(-85.0, min(85.0, lat))))) / math.pi
+    column, row = int((lon + 180) / 360 * (last + 1)), int((1 - height) / 2 * (last + 1))
+    return max(0, min(last, column)), max(0, min(last, row))
 
 
 def _tileset(thing: Thing, base: str, links_most: int) -> Document:

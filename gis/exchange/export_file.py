@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyogrio
 import shapely
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from gis.crs import Crs, geometries_from_wgs84, label_of
 from gis.errors import InvalidInput
@@ -408,12 +409,14 @@ def _write_excel(path: Path, sheet: Sheet, rows: Rows) -> int:
 
 
 def _cell(table: Any, value: Any) -> Any:
-    """Text as text, whatever it begins with."""
+    """Text as text, whatever it begins with: of itself only an equals sign makes a formula of it."""
     if not isinstance(value, str):
         return value
+    value = ILLEGAL_CHARACTERS_RE.sub("", value)[:_EXCEL_CELL_LONGEST]
+    if not value.startswith("="):
+        return value
     cell = WriteOnlyCell(table, value="")
-    cell.value = openpyxl.cell.cell.ILLEGAL_CHARACTERS_RE.sub("", value)[:_EXCEL_CELL_LONGEST]
-    cell.data_type = "s"
+    cell.value, cell.data_type = value, "s"
     return cell
 
 

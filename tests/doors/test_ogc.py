@@ -311,6 +311,9 @@ def test_tiles_are_our_own_at_the_standards_address(shared: Any) -> None:
     made = client.get(sets[0]["links"][0]["href"]).json()
     template = next(link["href"] for link in made["links"] if link["rel"] == "item")
     z, x, y = 12, 3460, 1552
+    limits = {one["tileMatrix"]: one for one in made["tileMatrixSetLimits"]}[str(z)]
+    assert limits["minTileCol"] <= x <= limits["maxTileCol"]
+    assert limits["minTileRow"] <= y <= limits["maxTileRow"]
     ours = client.get(f"/tiles/grids/{z}/{x}/{y}.mvt")
     theirs = client.get(template.format(tileMatrix=z, tileRow=y, tileCol=x))
     assert ours.status_code == theirs.status_code == 200
