@@ -24,13 +24,15 @@ from tiles import arrays, kernel
 from tiles.layers import BUFFER, EXTENT, Layer
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 Geometries = NDArray[np.object_]
 
 EXACT_FROM = 15
 """From this zoom on borders are exact, but for rounding to the units of a tile."""
 DETAIL = 2.0
-"""Units of a tile that simplifying may take away below that, a quarter of a pixel on the screen."""
+"""Units of a tile by which simplifying may move a border below that, a quarter of a pixel on the screen."""
+TRIES = 4
 DIGEST = 16
 
 
@@ -170,14 +172,12 @@ def build(layer: Layer, table: CellTable, *, zooms: Sequence[int] | None = None)
     order = np.lexsort((table.ids, table.depths))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    levels = {}
     finest = layer.max_zoom
-    ground = shapely.transform(table.grounds, lambda xy: world_of(xy, finest))
-    for zoom in range(finest, (min(zooms) if zooms else layer.min_zoom) - 1, -1):
-        if zoom < EXACT_FROM:
-            ground = _simplified(ground, table.depths, DETAIL * 2.0 ** (finest - zoom))
-        if zooms is None or zoom in zooms:
-            levels[zoom] = _level(ground, 2.0 ** (zoom - finest), community.astype(np.int64), rank, told)
+    outlines = _outlines(table.grounds, finest)
+    levels = {}
+    for zoom in zooms or range(layer.min_zoom, finest + 1):
+        commands = _commands(outlines, 2.0 ** (zoom - finest), is_exact=zoom >= EXACT_FROM)
+        levels[zoom] = _level(*commands, community.astype(np.int64), rank, told)
     return CellLayer(layer, table.ids, community.astype(np.int64), communities, values, value_blob, value_first, levels)
 
 
@@ -189,54 +189,106 @@ def world_of(degrees: NDArray[np.float64], zoom: int) -> NDArray[np.float64]:
     return np.column_stack([x, y]) * (EXTENT * 2.0**zoom)
 
 
-def _simplified(ground: Geometries, depths: Ints, detail: float) -> Geometries:
-    """Each tier simplified as a whole, so that neighbours keep their common borders."""
-    result = ground.copy()
-    for depth in np.unique(depths):
-        here = np.flatnonzero(depths == depth)
-        # Cells over one another are the same ground, which may stand in a coverage once.
-        _, one, of = np.unique(shapely.to_wkb(ground[here]), return_index=True, return_inverse=True)
-        fewer = shapely.coverage_simplify(ground[here][one], detail)
-        lost = shapely.is_empty(fewer)
-        fewer[lost] = ground[here][one][lost]
-        result[here] = fewer[of]
-    return result
+@dataclass(frozen=True, eq=False)
+class _Outlines:
+    """The rings of all cells, without their closing points.
+
+    Attributes
+    ----------
+    x, y : float arrays, shape (points,)
+        Units of the finest zoom.
+    rings, polygons, features : int arrays
+        Where the points of a ring, the rings of a polygon, the polygons of a cell begin.
+    vertex : int array, shape (points,)
+        Number of the place of each point; cells side by side share places.
+    is_node : bool array, shape (places,)
+        Where borders of several cells meet.
+    """
+
+    x: Floats
+    y: Floats
+    rings: Ints
+    polygons: Ints
+    features: Ints
+    vertex: Ints
+    is_node: NDArray[np.bool_]
+
+    @cached_property
+    def feature_of_point(self) -> Ints:
+        """The cell of each point."""
+        begins = self.rings[self.polygons[self.features]]
+        return np.repeat(np.arange(len(begins) - 1), np.diff(begins))
 
 
-def _level(ground: Geometries, scale: float, community: Ints, rank: Ints, told: list[bytes]) -> Level:
-    blob, first, anchor, box, state = kernel.quantise(*_rings_of(ground, scale), True)
-    broken = np.flatnonzero(state == 2)
-    if len(broken):
-        # Rounded so that they stay valid; what falls below a unit is gone.
-        mended = ground.copy()
-        mended[broken] = _whole(shapely.transform(shapely.make_valid(ground[broken]), lambda xy: xy * scale), scale)
-        blob, first, anchor, box, state = kernel.quantise(*_rings_of(mended, scale), False)
+def _outlines(grounds: Geometries, zoom: int) -> _Outlines:
+    degrees, rings, polygons, features = _rings_of(grounds)
+    lattice = np.rint((degrees + np.array([180.0, 90.0])) * 1e7).astype(np.uint64)
+    places, vertex = np.unique((lattice[:, 0] << np.uint64(32)) | lattice[:, 1], return_inverse=True)
+    x, y = (np.ascontiguousarray(column) for column in world_of(degrees, zoom).T)
+    vertex = vertex.reshape(-1).astype(np.int64)
+    return _Outlines(x, y, rings, polygons, features, vertex, kernel.nodes_of(vertex, rings, len(places)))
+
+
+def _commands(of: _Outlines, scale: float, *, is_exact: bool) -> tuple[Bytes, Ints, Ints, Ints]:
+    """Commands of all cells at a zoom, its unit being so much of the finest zoom's.
+
+    Borders are simplified from node to node, the same for all who share them; with half the detail where a polygon
+    would not be valid, for its neighbours too. What is not valid even so GEOS rounds.
+    """
+    is_fixed = of.is_node.copy()
+    detail = DETAIL / scale
+    for _ in range(TRIES):
+        stays = np.ones(len(of.x), dtype=bool) if is_exact else _stays(of, is_fixed, DETAIL / scale)
+        rings = np.concatenate([[0], np.cumsum(stays)])[of.rings]
+        x, y = of.x[stays] * scale, of.y[stays] * scale
+        blob, first, anchor, box, state = kernel.quantise(x, y, rings, of.polygons, of.features, True)
+        broken = state == 2
+        if is_exact or not broken.any():
+            break
+        detail /= 2
+        closer = _stays(of, of.is_node, detail) & broken[of.feature_of_point]
+        is_fixed[of.vertex[closer]] = True
+    for cell in np.flatnonzero(broken)[::-1].tolist():
+        mended = kernel.quantise(*_mended(x, y, rings, of, cell), False)
+        blob = np.concatenate([blob[: first[cell]], mended[0], blob[first[cell] :]])
+        first[cell + 1 :] += len(mended[0])
+        anchor[cell], box[cell] = mended[2][0], mended[3][0]
+    return blob, first, anchor, box
+
+
+def _stays(of: _Outlines, is_fixed: NDArray[np.bool_], detail: float) -> NDArray[np.bool_]:
+    return kernel.fewer(of.x, of.y, of.vertex, of.rings, is_fixed, detail)
+
+
+def _mended(x: Floats, y: Floats, rings: Ints, of: _Outlines, cell: int) -> tuple[Floats, Floats, Ints, Ints, Ints]:
+    """A cell with whole corners so that it stays valid; what falls below a unit is gone."""
+    made = []
+    for polygon in range(of.features[cell], of.features[cell + 1]):
+        numbers = range(of.polygons[polygon], of.polygons[polygon + 1])
+        shell, *holes = (np.column_stack([x, y])[rings[ring] : rings[ring + 1]] for ring in numbers)
+        made.append(shapely.Polygon(shell, [hole for hole in holes if len(hole) > 2]) if len(shell) > 2 else None)
+    valid = shapely.make_valid([polygon for polygon in made if polygon is not None])
+    parts = shapely.get_parts(shapely.set_precision(shapely.union_all(valid), 1.0))
+    parts = parts[shapely.get_dimensions(parts) == 2]
+    points, *begins = _rings_of(np.array([shapely.multipolygons(shapely.get_parts(parts))], dtype=object))
+    across, down = (np.ascontiguousarray(column) for column in points.T)
+    return across, down, begins[0], begins[1], begins[2]
+
+
+def _level(blob: Bytes, first: Ints, anchor: Ints, box: Ints, community: Ints, rank: Ints, told: list[bytes]) -> Level:
     tile_key, tile_first, tile_cells = _by_tile(box, first, rank)
     digests = _digests(told, community, blob, first, anchor)
     return Level(blob, first, anchor, box, tile_key, tile_first, tile_cells, digests)
 
 
-def _whole(ground: Geometries, scale: float) -> Geometries:
-    """Valid polygons with whole corners, given in units and given back divided by the scale, which is a power of 2."""
-    made = shapely.set_precision(ground, 1.0)
-    parts, of = shapely.get_parts(shapely.transform(made, lambda xy: xy / scale), return_index=True)
-    is_ground = shapely.get_dimensions(parts) == 2
-    parts, of = parts[is_ground], of[is_ground]
-    result = np.full(len(ground), shapely.MultiPolygon(), dtype=object)
-    for place in np.unique(of):
-        result[place] = shapely.multipolygons(shapely.get_parts(parts[of == place]))
-    return result
-
-
-def _rings_of(ground: Geometries, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64], Ints, Ints, Ints]:
-    """Coordinates without the closing ones, and where rings, polygons and features begin."""
+def _rings_of(ground: Geometries) -> tuple[Floats, Ints, Ints, Ints]:
+    """Points without the closing ones, and where rings, polygons and features begin."""
     parts, of = shapely.get_parts(ground, return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
     kept = np.append(ring[1:] == ring[:-1], False) if len(ring) else np.zeros(0, dtype=bool)
-    points, ring = points[kept] * scale, ring[kept]
-    x, y = (np.ascontiguousarray(column) for column in points.T)
-    return x, y, _begins(ring, len(rings)), _begins(part, len(parts)), _begins(of, len(ground))
+    begins = _begins(ring[kept], len(rings)), _begins(part, len(parts)), _begins(of, len(ground))
+    return points[kept], *begins
 
 
 def _begins(sorted_places: Ints, count: int) -> Ints:

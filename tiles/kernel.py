@@ -206,6 +206,125 @@ def _put_ring(x, y, start, end, backwards, out, at, px, py, leave_out_move):
     return at + 1, px, py
 
 
+# --- Fewer corners ---------------------------------------------------------------------------------------------------
+
+
+@compiled
+def nodes_of(vertex: Ints, ring_first: Ints, vertices: int) -> NDArray[np.bool_]:
+    """Places where borders meet: corners that have other neighbours in one ring than in another.
+
+    Parameters
+    ----------
+    vertex : int array, shape (points,)
+        Number of the place of each point of each ring.
+    """
+    low = np.full(vertices, -1, np.int64)
+    high = np.full(vertices, -1, np.int64)
+    is_node = np.zeros(vertices, np.bool_)
+    for r in range(len(ring_first) - 1):
+        start, end = ring_first[r], ring_first[r + 1]
+        for k in range(start, end):
+            before = vertex[k - 1 if k > start else end - 1]
+            after = vertex[k + 1 if k + 1 < end else start]
+            a, b = min(before, after), max(before, after)
+            v = vertex[k]
+            if low[v] < 0:
+                low[v], high[v] = a, b
+            elif low[v] != a or high[v] != b:
+                is_node[v] = True
+    return is_node
+
+
+@compiled
+def _away(x, y, vertex, k, i, j):
+    """Square of the distance of a point from a side; the same number whichever way the side is gone."""
+    if vertex[i] > vertex[j]:
+        i, j = j, i
+    dx, dy = x[j] - x[i], y[j] - y[i]
+    px, py = x[k] - x[i], y[k] - y[i]
+    size = dx * dx + dy * dy
+    along = (px * dx + py * dy) / size if size > 0 else 0.0
+    along = min(max(along, 0.0), 1.0)
+    return (px - along * dx) ** 2 + (py - along * dy) ** 2
+
+
+@compiled
+def _farthest(x, y, vertex, order, a, b):
+    """The point between two of an order that is farthest from the side between them, and how far; of equals the one
+    with the lowest number."""
+    best, found = -1.0, -1
+    for q in range(a + 1, b):
+        away = _away(x, y, vertex, order[q], order[a], order[b])
+        if away > best or (away == best and vertex[order[q]] < vertex[order[found]]):
+            best, found = away, q
+    return best, found
+
+
+@compiled
+def fewer(
+    x: Floats, y: Floats, vertex: Ints, ring_first: Ints, is_fixed: NDArray[np.bool_], detail: float
+) -> NDArray[np.bool_]:
+    """Which points stay when borders are simplified (Douglas and Peucker 1973), each from node to node.
+
+    Both who share a border come to the same points, since nothing depends on the way in which it is gone.
+
+    Parameters
+    ----------
+    is_fixed : bool array, shape (vertices,)
+        Places that stay whatever the detail.
+    detail : float
+        No point that goes was farther from what stays.
+    """
+    stays = np.zeros(len(x), np.bool_)
+    longest = 0
+    for r in range(len(ring_first) - 1):
+        longest = max(longest, ring_first[r + 1] - ring_first[r])
+    order = np.empty(longest + 1, np.int64)
+    stack = np.empty((longest + 2, 2), np.int64)
+    for r in range(len(ring_first) - 1):
+        start, size = ring_first[r], ring_first[r + 1] - ring_first[r]
+        first = -1
+        fixed = 0
+        for k in range(start, start + size):
+            if is_fixed[vertex[k]]:
+                fixed += 1
+                if first < 0:
+                    first = k
+        if first < 0:  # nobody's border ends here: begin where every ring of these points begins
+            first = start
+            for k in range(start, start + size):
+                if vertex[k] < vertex[first]:
+                    first = k
+        for q in range(size + 1):
+            order[q] = start + (first - start + q) % size
+        stays[first] = True
+        begin = 0
+        for q in range(1, size + 1):
+            if q < size and not is_fixed[vertex[order[q]]]:
+                continue
+            top = 0
+            stack[0, 0], stack[0, 1] = begin, q
+            if fixed < 2:  # round and back to the same point: the farthest from it divides the way
+                _, middle = _farthest(x, y, vertex, order, begin, q)
+                if middle >= 0:
+                    stays[order[middle]] = True
+                    stack[0, 1] = middle
+                    stack[1, 0], stack[1, 1] = middle, q
+                    top = 1
+            while top >= 0:
+                a, b = stack[top, 0], stack[top, 1]
+                top -= 1
+                away, middle = _farthest(x, y, vertex, order, a, b)
+                if middle >= 0 and away > detail * detail:
+                    stays[order[middle]] = True
+                    stack[top + 1, 0], stack[top + 1, 1] = a, middle
+                    stack[top + 2, 0], stack[top + 2, 1] = middle, b
+                    top += 2
+            stays[order[q]] = True
+            begin = q
+    return stays
+
+
 # --- Features at a zoom ----------------------------------------------------------------------------------------------
 
 

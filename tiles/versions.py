@@ -25,7 +25,7 @@ from tiles.layers import LAYERS
 log = logging.getLogger("wangge.tiles")
 
 KIND = "cells"
-FORM = "1"
+FORM = "2"
 """Part of a version's name, so that arrays of another form are never read as these: to be raised when it changes."""
 OVERHEAD = 30
 """Bytes that a cell takes beside its commands, about."""
