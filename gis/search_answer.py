@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -101,54 +102,70 @@ def _tell_responsible(session: Session, items: Sequence[Row], address: Address, 
         row |= _of_tag(tag)
     _tell_of_wide_places(session, items, actor=actor, at=at)
     for row in items:
-        if row["kind"] in ("community", "area"):
-            held = staff.responsible_for_area(session, area_id=row["id"], at=at)
-            row["people"] = _people(held, row["path"], actor)
-    for row in items:
         row.pop("path", None)
 
 
 def _tell_of_wide_places(session: Session, items: Sequence[Row], *, actor: Actor, at: datetime) -> None:
     """Compounds and roads may lie in several cells: told are the cells that hold all of it, and who answers for all."""
+    cells = _cells_of(session, [row for row in items if row["kind"] in _WIDE], actor=actor, at=at)
     lowest: dict[tuple[str, int], int] = {}
     for row in items:
+        key = (row["kind"], row["id"])
         if row["kind"] in ("grid", "micro_grid"):
-            lowest[row["kind"], row["id"]] = row["id"]
-        elif row["kind"] in ("compound", "road", "place"):
-            row |= {"micro_grid": None, "grid": None, "flags": [], "people": []}
-            cells = _cells_of(session, row, actor=actor, at=at)
-            grids = {cell["grid_id"] for cell in cells}
-            row["flags"] = ["several_grids"] if len(grids) > 1 else [] if cells else ["outside"]
-            if len(grids) > 1:
-                among = {cell["grid_code"]: _ref(cell, "grid") for cell in cells}
-                row["candidates"] = [
-                    {"grid": among[code], "micro_grid": None, "people": []} for code in sorted(among)[:_TOLD]
-                ]
-            if len(grids) == 1:
-                row["grid"] = _ref(cells[0], "grid")
-                lowest[row["kind"], row["id"]] = cells[0]["id"] if len(cells) == 1 else cells[0]["grid_id"]
-            if len(cells) == 1:
-                row["micro_grid"] = _ref(cells[0], "micro_grid")
+            lowest[key] = row["id"]
+        elif row["kind"] in _WIDE and (leaf := _tell_cells(row, cells.get(key, []))) is not None:
+            lowest[key] = leaf
     held = staff.responsible_many(session, grid_ids=sorted(set(lowest.values())), at=at) if lowest else {}
+    areas = {row["id"] if row["kind"] in _AREAS_THEMSELVES else row["community_id"] for row in items if _has_area(row)}
+    of_area = staff.responsible_for_areas(session, area_ids=sorted(areas), at=at) if areas else {}
     for row in items:
-        if (row["kind"], row["id"]) in lowest:
-            row["people"] = _people(held[lowest[row["kind"], row["id"]]], row["path"], actor)
-        elif row["kind"] in ("compound", "road", "place"):
-            row["people"] = _people(
-                staff.responsible_for_area(session, area_id=row["community_id"], at=at), row["path"], actor
-            )
+        key = (row["kind"], row["id"])
+        if key in lowest:
+            row["people"] = _people(held[lowest[key]], row["path"], actor)
+        elif _has_area(row):
+            area = row["id"] if row["kind"] in _AREAS_THEMSELVES else row["community_id"]
+            row["people"] = _people(of_area[area], row["path"], actor)
+
+
+_WIDE = ("compound", "road", "place")
+_AREAS_THEMSELVES = ("community", "area")
+
+
+def _has_area(row: Row) -> bool:
+    return row["kind"] in _WIDE or row["kind"] in _AREAS_THEMSELVES
 
 
 _TOLD = 20
 """Grids of a wide place that are named."""
 
 
-def _cells_of(session: Session, row: Row, *, actor: Actor, at: datetime) -> list[Row]:
-    """The lowest cells of a compound's or a road's buildings, of each grid one or two: more need not be known."""
-    if row["kind"] == "compound":
-        return _ask(session, _CELLS_OF_COMPOUND, [row["id"]], actor, at=at)
-    sql = _CELLS_OF_NAMED.format(column="road" if row["kind"] == "road" else "place")
-    return _ask(session, sql, [row["id"]], actor, at=at, name=row["label"], path=row["path"])
+def _tell_cells(row: Row, cells: Sequence[Row]) -> int | None:
+    """Put the cells that hold all of a wide place into its row; gives the lowest such cell."""
+    grids = {cell["grid_code"]: _ref(cell, "grid") for cell in cells}
+    row |= {"micro_grid": None, "grid": None, "flags": [] if cells else ["outside"]}
+    if len(grids) > 1:
+        row["flags"] = ["several_grids"]
+        row["candidates"] = [{"grid": grids[code], "micro_grid": None, "people": []} for code in sorted(grids)[:_TOLD]]
+        return None
+    if not cells:
+        return None
+    row["grid"] = _ref(cells[0], "grid")
+    if len(cells) > 1:
+        return int(cells[0]["grid_id"])
+    row["micro_grid"] = _ref(cells[0], "micro_grid")
+    return int(cells[0]["id"])
+
+
+def _cells_of(session: Session, wide: Sequence[Row], *, actor: Actor, at: datetime) -> dict[tuple[str, int], list[Row]]:
+    """The lowest cells of the buildings of compounds and roads, of each so many that no more need be known."""
+    found: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for kind, sql in _CELLS_OF.items():
+        rows = [row for row in wide if row["kind"] == kind]
+        if rows:
+            params = {"paths": [row["path"] for row in rows], "names": [row["label"] for row in rows]}
+            for cell in _ask(session, sql, [row["id"] for row in rows], actor, at=at, **params):
+                found[kind, cell["of"]].append(cell)
+    return found
 
 
 def _people(held: Sequence[staff.Responsible], path: str, actor: Actor) -> list[Row]:
@@ -345,7 +362,7 @@ _ENOUGH = 200
 
 _LEAVES = """
     SELECT DISTINCT
-        leaf.id, leaf.code, leaf.name, tier.kind,
+        chosen.of, leaf.id, leaf.code, leaf.name, tier.kind,
         coalesce(above.id, leaf.id) AS grid_id, coalesce(above.code, leaf.code) AS grid_code,
         coalesce(above.name, leaf.name) AS grid_name
     FROM chosen
@@ -355,25 +372,39 @@ _LEAVES = """
     INNER JOIN tier ON leaf.rule_set_id = tier.rule_set_id AND leaf.grid_depth = tier.grid_depth
     LEFT JOIN grid AS above ON leaf.parent_id = above.id AND tier.kind = 'micro_grid'
     WHERE ruling.in_force_during @> CAST(:at AS timestamptz)
-    LIMIT 50
+    ORDER BY chosen.of, leaf.id
 """
-_CELLS_OF_COMPOUND = f"""
-    WITH chosen AS (
-        SELECT building.id, building.area_id
-        FROM building INNER JOIN admin_area AS area ON building.area_id = area.id
-        WHERE building.compound_id = ANY(:ids) AND {_IN_SCOPES}
-        LIMIT {_ENOUGH}
+_OF_COMPOUNDS = f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT asked.id AS of, standing.id, standing.area_id
+        FROM unnest(CAST(:ids AS bigint [])) AS asked (id)
+        CROSS JOIN LATERAL (
+            SELECT building.id, building.area_id
+            FROM building INNER JOIN admin_area AS area ON building.area_id = area.id
+            WHERE building.compound_id = asked.id AND {_IN_SCOPES}
+            LIMIT {_ENOUGH}
+        ) AS standing
+        WHERE CAST(:paths AS text []) IS NOT NULL AND CAST(:names AS text []) IS NOT NULL
     )
     {_LEAVES}
 """
-_CELLS_OF_NAMED = f"""
-    WITH chosen AS (
-        SELECT entry.ref_id AS id, area.id AS area_id
-        FROM search_entry AS entry INNER JOIN admin_area AS area ON entry.path = area.path
-        WHERE
-            entry.path = CAST(:path AS ltree) AND entry.kind = 'building' AND entry.variant = 0
-            AND entry.{{column}} = :name AND CAST(:ids AS bigint []) IS NOT NULL AND {_IN_SCOPES}
-        LIMIT {_ENOUGH}
+_OF_NAMED = f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT asked.id AS of, standing.id, standing.area_id
+        FROM unnest(CAST(:ids AS bigint []), CAST(:paths AS text []), CAST(:names AS text [])) AS asked (id, path, name)
+        CROSS JOIN LATERAL (
+            SELECT entry.ref_id AS id, area.id AS area_id
+            FROM search_entry AS entry INNER JOIN admin_area AS area ON entry.path = area.path
+            WHERE
+                entry.path = CAST(asked.path AS ltree) AND entry.kind = 'building' AND entry.variant = 0
+                AND entry.{{column}} = asked.name AND {_IN_SCOPES}
+            LIMIT {_ENOUGH}
+        ) AS standing
     )
     {_LEAVES}
 """
+_CELLS_OF = {
+    "compound": _OF_COMPOUNDS,
+    "road": _OF_NAMED.format(column="road"),
+    "place": _OF_NAMED.format(column="place"),
+}

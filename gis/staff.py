@@ -90,8 +90,16 @@ def responsible_many(session: Session, *, grid_ids: Sequence[int], at: datetime)
 
 def responsible_for_area(session: Session, *, area_id: int, at: datetime) -> list[Responsible]:
     """Who answers for an area at an instant, from the area up; for a place that lies in no cell."""
-    rows = session.execute(_RESPONSIBLE_AREA, {"id": area_id, "at": at})
-    return [Responsible(**{name: row._mapping[name] for name in Responsible.__slots__}) for row in rows]
+    return responsible_for_areas(session, area_ids=[area_id], at=at)[area_id]
+
+
+def responsible_for_areas(session: Session, *, area_ids: Sequence[int], at: datetime) -> dict[int, list[Responsible]]:
+    """The same for many areas in one question; an area that nobody answers for has an empty list."""
+    found: dict[int, list[Responsible]] = {area_id: [] for area_id in area_ids}
+    for row in session.execute(_RESPONSIBLE_AREAS, {"ids": list(found), "at": at}):
+        values = row._mapping
+        found[row.asked].append(Responsible(**{name: values[name] for name in Responsible.__slots__}))
+    return found
 
 
 def cells_of(session: Session, *, staff_id: int, at: datetime) -> Sequence[Grid]:
@@ -298,13 +306,14 @@ _RESPONSIBLE = text(
     """
 )
 
-_RESPONSIBLE_AREA = text(
+_RESPONSIBLE_AREAS = text(
     f"""
-    SELECT {_HOLDER}, a.code AS place_code, a.name AS place_name, CAST(NULL AS bigint) AS grid_id, a.id AS area_id
+    SELECT c.id AS asked, {_HOLDER}, a.code AS place_code, a.name AS place_name,
+           CAST(NULL AS bigint) AS grid_id, a.id AS area_id
     FROM admin_area c JOIN admin_area a ON a.path @> c.path
     JOIN assignment h ON h.area_id = a.id
     JOIN post p ON p.id = h.post_id JOIN tier t ON t.id = p.tier_id JOIN staff s ON s.id = h.staff_id
-    WHERE c.id = :id AND h.valid_during @> CAST(:at AS timestamptz)
-    ORDER BY nlevel(a.path) DESC, p.id, s.name, s.id
+    WHERE c.id = ANY(CAST(:ids AS bigint[])) AND h.valid_during @> CAST(:at AS timestamptz)
+    ORDER BY c.id, nlevel(a.path) DESC, p.id, s.name, s.id
     """
 )
