@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import text
@@ -117,19 +117,61 @@ def incidents(session: Session, window: Window, *, scopes: Sequence[str], wanted
 
 
 def counts(session: Session, *, scopes: Sequence[str], wanted: IncidentFilter, by: CountBy) -> list[Row]:
-    """Incidents counted by a key: all, and those not ended."""
+    """Incidents counted by a key: all, and those not ended.
+
+    Of a long period whole months come from the tally that triggers keep, and only its ends from the rows.
+    """
     filters, prelude = _narrowed(session, scopes, wanted)
     column, named = _COUNTED[by]
+    months = _whole_months(wanted)
+    source = (
+        f"SELECT {column} AS key, count(*) AS count, count(*) FILTER (WHERE closed_at IS NULL) AS open FROM incident"
+    )
+    if months is None:
+        counted = f"{source} {filters.sql()} GROUP BY {column}"
+    else:
+        filters.params |= {"kind": "status" if by == "community" else by, "first": months[0], "end": months[1]}
+        key = {"community": "area_id", "grid": "CAST(key AS bigint)"}.get(by, "key")
+        areas = "AND area_id = ANY(:areas)" if "areas" in filters.params else ""
+        areas += " AND area_id = :community_id" if wanted.community_id is not None else ""
+        before = Filters([*filters.conditions, "incident.reported_at < CAST(:first AS timestamptz)"])
+        after = Filters([*filters.conditions, "incident.reported_at >= CAST(:end AS timestamptz)"])
+        filters.params |= {"first_day": months[0].date(), "end_day": months[1].date()}
+        counted = (
+            f"SELECT key, sum(count)::bigint AS count, sum(open)::bigint AS open FROM ("
+            f"SELECT {key} AS key, total AS count, open FROM incident_tally"
+            f" WHERE kind = :kind AND month >= :first_day AND month < :end_day {areas}"
+            f" UNION ALL ({source} {before.sql()} GROUP BY {column})"
+            f" UNION ALL ({source} {after.sql()} GROUP BY {column})) AS parts GROUP BY key HAVING sum(count) > 0"
+        )
     _plan_afresh(session)
     return fetch(
         session,
-        f"{prelude or 'WITH'}{',' if prelude else ''} counted AS MATERIALIZED ("
-        f"SELECT incident.{column} AS key, count(*) AS count,"
-        f" count(*) FILTER (WHERE incident.closed_at IS NULL) AS open"
-        f" FROM incident {filters.sql()} GROUP BY incident.{column})"
+        f"{prelude or 'WITH'}{',' if prelude else ''} counted AS MATERIALIZED ({counted})"
         f" SELECT * FROM ({named}) AS named ORDER BY count DESC, key LIMIT 5000",
         filters.params,
     )
+
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _whole_months(wanted: IncidentFilter) -> tuple[datetime, datetime] | None:
+    """Beginning and end of the whole months (UTC) in a period; ``None`` if there are none, or more is asked than time
+    and place."""
+    if wanted != IncidentFilter(since=wanted.since, until=wanted.until, community_id=wanted.community_id):
+        return None
+    since = _EARLIEST if wanted.since is None else max(_EARLIEST, wanted.since.astimezone(UTC))
+    until = _LATEST if wanted.until is None else min(_LATEST, wanted.until.astimezone(UTC))
+    first = _month_of(since)
+    if first < since:
+        first = _month_of(first + timedelta(days=31))
+    end = _month_of(until)
+    return (first, end) if first < end else None
+
+
+def _month_of(at: datetime) -> datetime:
+    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _plan_afresh(session: Session) -> None:

@@ -5,7 +5,7 @@ from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
 from gis.models.geotag import GeotagRun
-from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent
+from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent, IncidentTally
 from gis.models.live import LiveEvent
 from gis.models.notice import ChangeNote
 from gis.models.people import (
@@ -57,6 +57,7 @@ __all__ = [
     "IncidentCategory",
     "IncidentEvent",
     "IncidentSource",
+    "IncidentTally",
     "LiveEvent",
     "Ltree",
     "Plan",

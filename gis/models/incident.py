@@ -88,7 +88,22 @@ class Incident(Base):
         ),
         Index("ix_incident_grid_id_status", "grid_id", "status"),
         Index("ix_incident_area_id_status", "area_id", "status"),
-        Index("ix_incident_reported_at", "reported_at"),
+        Index(
+            "ix_incident_period",
+            "reported_at",
+            "id",
+            postgresql_include=["area_id", "grid_id", "category", "status", "closed_at"],
+        ),
+        Index(
+            "ix_incident_area_period",
+            "area_id",
+            "reported_at",
+            "id",
+            postgresql_include=["grid_id", "category", "status", "closed_at"],
+        ),
+        Index("ix_incident_category_period", "category", "reported_at", "id"),
+        Index("ix_incident_closed_at", "closed_at"),
+        Index("ix_incident_open_geom", "geom", postgresql_using="gist", postgresql_where=text("closed_at IS NULL")),
         Index("ix_incident_assignee_id", "assignee_id"),
         Index("ix_incident_open", "due_at", postgresql_where=text(f"NOT ({one_of('status', _ENDED)})")),
     )
@@ -151,3 +166,24 @@ class IncidentEvent(Base):
     request_id: Mapped[str | None]
     note: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+
+class IncidentTally(Base):
+    """Incidents of a month (UTC), a community and a key, counted by triggers: what a count is, is the sum of its rows.
+
+    Rows are only added, by every writer its own; `gis.incident_tally.sum_up` puts them together.
+    """
+
+    __tablename__ = "incident_tally"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", ("status", "category", "grid")), name="kind_known"),
+        Index("ix_incident_tally_month", "kind", "month", postgresql_include=["area_id", "key", "total", "open"]),
+    )
+
+    id: Mapped[Id]
+    kind: Mapped[str]
+    month: Mapped[date]
+    area_id: Mapped[Ref | None]
+    key: Mapped[str | None]
+    total: Mapped[int]
+    open: Mapped[int]
