@@ -536,7 +536,10 @@ def _place_buildings(
     rows = {row["id"]: row for row in _buildings_by(work, "building.id = ANY(:ids)", ids=first)}
     held = _parts_of(work, first)
     for n, ids in found.items():
-        row = rows[ids[0]]
+        row = rows.get(ids[0])
+        if row is None:  # gone, or moved to another area, since its search entry was made
+            tags[n] = Tag(flags=("unknown_address",))
+            continue
         tag = Tag(
             lon=row["lon"],
             lat=row["lat"],

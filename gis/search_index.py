@@ -1,8 +1,9 @@
 """Keeps the table that `gis.search` looks things up in.
 
 Triggers write down what has changed (``search_stale``), in the transaction of the change. `work_off` makes the entries
-anew: at the end of an import or a publication in the same transaction, so that both become visible at once; and at the
-beginning of each search for whatever else was changed since. So no search answers from what was before.
+anew: at the end of an import in the same transaction, so that both become visible at once; at the beginning of each
+search for whatever else was changed since (unless somebody is just at it: then the search answers from what was before
+that); and once a minute by the worker, for what is more than a search can do on the way.
 
 Cells are not copied: their codes are looked up where they are, by the plan in force; only names of cells are entries.
 """
@@ -13,10 +14,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from gis.addresses import Address, parse
+from gis.db import unit_of_work
 from gis.listing.window import Row, fetch
 from gis.spelling import bare, near_keys, spelling, writings
 
@@ -59,6 +61,18 @@ def work_off(session: Session, *, limit: int | None = None) -> int:
     if done > SOME:
         _tidy(session)
     return done
+
+
+def catch_up(engine: Engine) -> int:
+    """Work everything off in transactions of their own, so that searches see it come; gives the changes worked off."""
+    done = 0
+    while True:
+        with unit_of_work(engine) as session:
+            session.execute(text("SET LOCAL statement_timeout = 0"))
+            step = work_off(session, limit=CHUNK)
+        done += step
+        if step < CHUNK:
+            return done
 
 
 def rebuild(session: Session) -> int:
