@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Select, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from gis import geotag_runs, plan_redraw, plan_report, plan_review, plans, rules
+from gis import geotag_runs, plan_redraw, plan_report, plan_review, plans, rules, search_index
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
 from gis.models import GeotagRun, Plan, PlanRun
@@ -82,6 +82,12 @@ def _with_tasks(app: App) -> App:
         """Put open incidents into the cells of plans whose day has come since."""
         with unit_of_work(context.additional_context["engine"]) as session:
             plans.settle(session, actor=SYSTEM, now=_now())
+
+    @tasks.periodic(cron="* * * * *")
+    @tasks.task(name="index_search", pass_context=True, queue=UPKEEP, queueing_lock="index_search")
+    def index_search(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+        """Make the search entries of what has changed without a search coming by."""
+        search_index.catch_up(context.additional_context["engine"])
 
     app.add_tasks_from(tasks, namespace="wangge")
     return app
