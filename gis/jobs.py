@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Select, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from gis import geotag_runs, plan_redraw, plan_report, plan_review, plans, rules, search_index
+from gis import geotag_runs, incident_tally, plan_redraw, plan_report, plan_review, plans, rules, search_index
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
 from gis.models import GeotagRun, Plan, PlanRun
@@ -82,12 +82,21 @@ def _with_tasks(app: App) -> App:
         """Put open incidents into the cells of plans whose day has come since."""
         with unit_of_work(context.additional_context["engine"]) as session:
             plans.settle(session, actor=SYSTEM, now=_now())
+        with unit_of_work(context.additional_context["engine"]) as session:
+            incident_tally.sum_up(session)
+            incident_tally.clear_news(session, now=_now())
 
     @tasks.periodic(cron="* * * * *")
     @tasks.task(name="index_search", pass_context=True, queue=UPKEEP, queueing_lock="index_search")
     def index_search(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
         """Make the search entries of what has changed without a search coming by."""
         search_index.catch_up(context.additional_context["engine"])
+
+    @tasks.periodic(cron="* * * * *")
+    @tasks.task(name="bury", pass_context=True, queue=UPKEEP, queueing_lock="bury")
+    def bury(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+        """Mark what dead workers, here or on other machines, have left unfinished."""
+        mark_interrupted(context.additional_context["engine"], now=_now())
 
     app.add_tasks_from(tasks, namespace="wangge")
     return app
@@ -300,16 +309,31 @@ def finish(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> Pl
 
 
 def mark_interrupted(engine: Engine, *, now: datetime) -> None:
-    """Runs that a worker left unfinished when it died are marked as failed, so that they can be asked for again.
+    """Runs whose worker is dead are marked as failed, so that they can be asked for again, and let go of their locks.
 
-    To be called when no worker runs: one worker serves the queue of partitions.
+    Any number of workers, on any number of machines, may run meanwhile: a worker is dead if it has shown no sign of
+    life for `DEAD_AFTER_S`, or if the queue knows of nobody who does the job.
     """
     with unit_of_work(engine) as session:
+        session.execute(_FAIL_ORPHANS, {"silent": DEAD_AFTER_S})
         session.execute(
             update(PlanRun)
-            .where(PlanRun.state == "running")
+            .where(PlanRun.state == "running", text(f"coalesce(plan_run.job_id, 0) {_NOT_DONE_BY_ANYBODY}"))
             .values(state="failed", error_code="jobs.interrupted", error_params={}, finished_at=now)
         )
+
+
+DEAD_AFTER_S = 60.0
+
+_FAIL_ORPHANS = text(
+    """
+    UPDATE procrastinate_jobs AS job SET status = 'failed', worker_id = NULL
+    WHERE job.status = 'doing' AND NOT EXISTS (
+        SELECT FROM procrastinate_workers AS worker
+        WHERE worker.id = job.worker_id AND worker.last_heartbeat > now() - make_interval(secs => :silent))
+    """
+)
+_NOT_DONE_BY_ANYBODY = "NOT IN (SELECT id FROM procrastinate_jobs WHERE status = 'doing')"
 
 
 def run_partition(engine: Engine, run_id: int, *, clock: Callable[[], datetime], processes: int | None = None) -> None:

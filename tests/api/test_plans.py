@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gis import jobs
 from gis.db import unit_of_work
@@ -137,6 +138,33 @@ def test_a_run_whose_worker_died_can_be_asked_for_again(service: Any) -> None:
     jobs.mark_interrupted(engine, now=service.clock())
     told = service.as_("planner").get(f"/api/v1/plans/{plan['id']}/run").json()
     assert (told["state"], told["error"]["code"]) == ("failed", "jobs.interrupted")
+
+
+def test_of_several_workers_only_the_dead_ones_runs_are_given_up(service: Any) -> None:
+    engine = service.app.state.services.engine
+    plan = ask(service).json()["plan"]
+    assert jobs._begin(engine, latest_run(service, plan["id"]), service.clock())
+    with unit_of_work(engine) as session:
+        session.execute(
+            text(
+                "WITH worker AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id)"
+                " UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM worker)"
+            )
+        )
+
+    def state_after_burying() -> str:
+        jobs.mark_interrupted(engine, now=service.clock())
+        return str(service.as_("planner").get(f"/api/v1/plans/{plan['id']}/run").json()["state"])
+
+    assert state_after_burying() == "running"  # another worker has just begun, and this one is alive
+    with unit_of_work(engine) as session:
+        session.execute(text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'"))
+    assert state_after_burying() == "failed"
+    with unit_of_work(engine) as session:  # whoever comes next finds the lock free
+        assert session.execute(text("SELECT array_agg(status::text) FROM procrastinate_jobs")).scalar_one() == [
+            "failed"
+        ]
+    assert ask(service).status_code == 202
 
 
 def test_publishing_shows_first_and_acts_on_commit(drafted: tuple[Any, int]) -> None:
