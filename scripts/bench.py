@@ -11,6 +11,7 @@ from scripts import (
     bench_instance,
     bench_online,
     bench_partition,
+    bench_publish,
     bench_redraw,
     bench_search,
     bench_tiles,
@@ -30,5 +31,6 @@ command.add_command(bench_city.command)
 command.add_command(bench_ground.command)
 command.add_command(bench_geotag.command)
 command.add_command(bench_online.command)
+command.add_command(bench_publish.command)
 command.add_command(bench_search.command)
 command.add_command(bench_tiles.command)
