@@ -156,6 +156,8 @@ def _version(town: BenchDatabase) -> tuple[Version, dict[str, float]]:
         began = time.perf_counter()
         held.change(now)
         held.prepare(now)
+        if held.preparing is not None:
+            held.preparing.join()
         seconds = time.perf_counter() - began
         present = held.present
         assert present is not None

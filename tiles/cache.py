@@ -17,8 +17,8 @@ from tiles import arrays
 WORTH_PACKING = 600
 """Bytes from which a tile is compressed: below, a packet more or less is not saved."""
 LEVEL = 4
-ENTRY = 400
-"""Bytes that a kept tile takes beside its own."""
+ENTRY = 2500
+"""Bytes that a kept tile takes beside its own: its key, and the answers prepared of it."""
 
 
 @dataclass(slots=True, eq=False)

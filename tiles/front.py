@@ -168,7 +168,8 @@ def place_of(address: str) -> Place | None:
 
 def _prepare(tile: Kept) -> _Sent:
     etag = tile.etag.encode()
-    common = ((b"etag", etag), (b"cache-control", b"private, no-cache"), (b"vary", b"Cookie, Accept-Encoding"))
+    varying = (b"vary", b"Cookie, Authorization, Accept-Encoding")
+    common = ((b"etag", etag), (b"cache-control", b"private, no-cache"), varying)
     typed = ((b"content-type", MEDIA_TYPE.encode()), (b"x-content-type-options", b"nosniff"), *common)
     packed = ((b"content-encoding", b"gzip"),) if tile.is_packed else ()
     length = (b"content-length", b"%d" % len(tile.body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,14 +16,14 @@ from gis.db import unit_of_work
 from gis.in_force import InForce
 from gis.permissions import EVERYWHERE
 from tiles.cache import Kept, Shelf, TileCache, kept, write_shelf
-from tiles.versions import FORM, Place, Version, View, open_version
+from tiles.versions import FORM, Place, Version, View, open_version, readable
 
 log = logging.getLogger("wangge.tiles")
 
 SHELF_KIND = "tiles"
 MOST_VIEWS = 2_000
-MOST_KEYS = 5_000
-"""Addresses that a view remembers before it begins anew; a map of one place asks for far fewer."""
+MOST_KEYS = 200_000
+"""Addresses that all views together remember before they begin anew; some 50 MB."""
 
 
 @dataclass(eq=False)
@@ -32,6 +33,7 @@ class Present:
     version: Version
     shelf: Shelf | None = None
     views: dict[tuple[str, ...], View] = field(default_factory=dict)
+    remembered: int = 0
 
     def view(self, scopes: tuple[str, ...]) -> View:
         """What somebody with these scopes is shown."""
@@ -43,10 +45,14 @@ class Present:
         return found
 
 
+class _OutdatedError(Exception):
+    """Another version is in force by now."""
+
+
 class CellTiles:
     """Makes, keeps and gives the tiles of grids and micro-grids in force.
 
-    `change` and then `prepare` run in the keeper's thread; all else where requests are answered. A request takes
+    `change` and then `prepare` are called in the keeper's thread, all else where requests are answered. A request takes
     `present` once, so that it is answered from one version.
 
     Parameters
@@ -66,6 +72,8 @@ class CellTiles:
         self.cache = TileCache(cache_bytes)
         self.present: Present | None = None
         self._last: Shelf | None = None
+        self.preparing: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def change(self, now: InForce) -> None:
         """Another version is in force: load it and serve it; what cannot be loaded is left to the database."""
@@ -84,10 +92,32 @@ class CellTiles:
             self.present = Present(version, before.shelf)
 
     def prepare(self, _: InForce) -> None:
-        """Have the tiles of the version made that everybody will ask for; requests are answered meanwhile."""
-        present = self.present
-        if present is not None and present.shelf is None and self.cache.limit_bytes:
-            present.shelf = self._last = self._shelf(present.version)
+        """Have the tiles of the version made that everybody will ask for: in a thread of its own, since the keeper must
+        go on watching, and requests are answered meanwhile."""
+        with self._lock:
+            if self.preparing is None and self._is_bare():
+                self.preparing = threading.Thread(target=self._prepare, name="wangge-shelf", daemon=True)
+                self.preparing.start()
+
+    def _is_bare(self) -> bool:
+        return self.present is not None and self.present.shelf is None and bool(self.cache.limit_bytes)
+
+    def _prepare(self) -> None:
+        """Fill the shelf of the newest version, and of the one that came meanwhile."""
+        while True:
+            present = self.present
+            try:
+                if present is not None and present.shelf is None:
+                    present.shelf = self._last = self._shelf(present.version)
+            except _OutdatedError:
+                pass
+            except Exception:
+                log.exception("tiles are made when they are asked for")
+                present = None
+            with self._lock:
+                if present is None or present is self.present:
+                    self.preparing = None
+                    return
 
     def _shelf(self, version: Version) -> Shelf:
         """All tiles of a version as those see them who may see everything, made once a machine."""
@@ -98,18 +128,22 @@ class CellTiles:
             view = version.view((EVERYWHERE,))
             tiles = {}
             for place in version.places():
+                if self.present is None or self.present.version.name != version.name:
+                    raise _OutdatedError
                 key = version.key(place, view)
                 tiles[key] = (older and older.get(key)) or kept(version.encode(place, view))
             write_shelf(folder / "tiles.bin", tiles)
             log.info("%d tiles of %s made in %.1f s", len(tiles), version.name, time.perf_counter() - began)
 
         name = f"{version.name}-{FORM}-{self._limit_bytes}"
-        return Shelf(self._store.get(SHELF_KIND, name, make) / "tiles.bin")
+        return readable(self._store, SHELF_KIND, name, make, lambda folder: Shelf(folder / "tiles.bin"))
 
     def key(self, present: Present, view: View, address: str, place: Place) -> bytes:
         """What a tile depends on; remembered by its address."""
-        if len(view.keys) >= MOST_KEYS:
-            view.keys.clear()
+        present.remembered += 1
+        if present.remembered > MOST_KEYS:
+            present.views.clear()
+            present.remembered = 0
         key = view.keys[address] = present.version.key(place, view)
         return key
 

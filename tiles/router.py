@@ -155,12 +155,12 @@ def _base(request: Request) -> str:
 
 
 def _document(content: Any) -> Response:
-    return JSONResponse(content, headers={"Cache-Control": "private, no-cache", "Vary": "Cookie"})
+    return JSONResponse(content, headers={"Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization"})
 
 
 def _respond(made: mvt.Tile, max_age_s: int, *, if_none_match: str | None) -> Response:
     caching = f"private, max-age={max_age_s}" if max_age_s else "private, no-cache"
-    headers = {"ETag": made.etag, "Cache-Control": caching, "Vary": "Cookie"}
+    headers = {"ETag": made.etag, "Cache-Control": caching, "Vary": "Cookie, Authorization"}
     if mvt.is_known(made.etag, if_none_match):
         return Response(status_code=304, headers=headers)
     if not made.content:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -33,6 +34,7 @@ CELL_LAYERS = tuple(rows.KINDS.values())
 """From the top tier down."""
 COMMUNITIES = "communities"
 
+Read = TypeVar("Read")
 Place = tuple[str, int, int, int]
 """Layer, z, x, y."""
 
@@ -125,8 +127,20 @@ def open_version(session: Session, now: InForce, *, store: ArtifactStore, limit_
         save(folder, build(rows.read(session, now.links), limit_bytes=limit_bytes))
         log.info("cells of %s made for tiles in %.1f s", name, time.perf_counter() - began)
 
-    layers = load(store.get(KIND, name, make))
+    layers = readable(store, KIND, name, make, load)
     return Version(now.cells_key, layers, rows.paths(session, [community for community, _ in now.links]))
+
+
+def readable(
+    store: ArtifactStore, kind: str, name: str, make: Callable[[Path], None], read: Callable[[Path], Read]
+) -> Read:
+    """An artifact as it is read; made once more if it cannot be, as after a loss of power."""
+    try:
+        return read(store.get(kind, name, make))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        log.warning("%s %s cannot be read (%s) and is made anew", kind, name, error)
+        store.discard(kind, name)
+        return read(store.get(kind, name, make))
 
 
 def build(tables: Mapping[str, CellTable], *, limit_bytes: int) -> list[CellLayer]:

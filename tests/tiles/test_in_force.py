@@ -29,7 +29,7 @@ from tiles import mvt, rows, versions
 from tiles.cache import ENTRY, Kept, Shelf, TileCache, kept, write_shelf
 from tiles.cells import CellTable
 from tiles.layers import LAYERS
-from tiles.present import Present
+from tiles.present import CellTiles, Present
 from tiles.versions import CELL_LAYERS, Version
 
 EVERYWHERE = ("",)
@@ -42,8 +42,16 @@ def address(place: tuple[str, int, int, int]) -> str:
 def present_of(service: Any) -> Present:
     """What the service holds in memory after a look at the database."""
     service.app.state.services.keeper.look_now()
+    settle(service.app.state.cells)
     found: Present = service.app.state.cells.present
     return found
+
+
+def settle(cells: CellTiles) -> None:
+    """Until the tiles are made that are made beforehand."""
+    thread = cells.preparing
+    if thread is not None:
+        thread.join()
 
 
 # --- Against the database --------------------------------------------------------------------------------------------
@@ -136,8 +144,6 @@ def _homes(version: Version, place: tuple[str, int, int, int]) -> set[int]:
 
 
 def test_what_was_made_for_a_version_is_made_once_a_machine(service: Any) -> None:
-    from tiles.present import CellTiles
-
     present_of(service)
     cells = service.app.state.cells
     store = cells._store
@@ -145,6 +151,7 @@ def test_what_was_made_for_a_version_is_made_once_a_machine(service: Any) -> Non
     other = CellTiles(cells._engine, store, limit_bytes=cells._limit_bytes, cache_bytes=10**6)
     other.change(service.app.state.services.keeper.present)
     other.prepare(service.app.state.services.keeper.present)
+    settle(other)
     assert made == {kind: sorted(path.name for path in (store.folder / kind).iterdir()) for kind in ("cells", "tiles")}
     assert other.present is not None
     assert other.present.version.name == cells.present.version.name
@@ -168,6 +175,29 @@ def test_a_version_that_cannot_be_loaded_is_left_to_the_database(service: Any, m
     answer = service.as_("viewer").get(address(place))
     assert "Content-Security-Policy" in answer.headers
     assert properties(answer.content) == properties(shown)
+
+
+def test_files_that_cannot_be_read_are_made_anew(service: Any) -> None:
+    present = present_of(service)
+    cells = service.app.state.cells
+    for kind in ("cells", "tiles"):
+        (folder,) = [
+            path for path in (cells._store.folder / kind).iterdir() if path.name.startswith(present.version.name)
+        ]
+        for file in folder.iterdir():
+            short = file.read_bytes()[:10]
+            file.unlink()  # the old one is mapped here
+            file.write_bytes(short)
+    other = CellTiles(cells._engine, cells._store, limit_bytes=cells._limit_bytes, cache_bytes=10**6)
+    other.change(service.app.state.services.keeper.present)
+    other.prepare(service.app.state.services.keeper.present)
+    settle(other)
+    assert other.present is not None
+    assert other.present.shelf is not None
+    place = next(iter(other.present.version.places([12])))
+    made = other.tile(place, EVERYWHERE)
+    assert made is not None
+    assert made.plain() == present.version.encode(place, present.version.view(EVERYWHERE))
 
 
 def test_an_area_that_moves_in_the_tree_takes_its_tiles_along(service: Any) -> None:
