@@ -33,6 +33,8 @@ MAX_WORDS = 1000
 MAX_LIMIT = 50
 GOOD, FAIR, ENOUGH = 0.95, 0.8, 3
 """One that fits so well, or so many that fit so well: then nothing is looked for that is merely alike."""
+BESIDE = 0.69
+"""What is shown beside something that fits exactly fits at least so well: the compound of the building, not its gates."""
 MOST = 60
 """Rows looked at for each way of finding."""
 
@@ -115,6 +117,21 @@ def search(
     InvalidInput
         ``search.nothing_asked``: no letter and no digit; ``search.too_long``; ``search.unknown_kind``.
     """
+    ranked = candidates(session, words, actor=actor, at=at, near=near, kinds=kinds)
+    chosen = frozenset(kinds) or frozenset(KINDS)
+    return described(session, ranked, limit=limit, words=words, actor=actor, at=at, kinds=chosen, near=near)
+
+
+def candidates(
+    session: Session,
+    words: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    near: tuple[float, float] | None = None,
+    kinds: Collection[str] = (),
+) -> list[Candidate]:
+    """What may be meant, the likeliest first, by id alone; `search` tells of the first of them."""
     if len(words) > MAX_WORDS:
         raise InvalidInput("search.too_long", limit=MAX_WORDS, count=len(words))
     if unknown := sorted(set(kinds) - set(KINDS)):
@@ -130,7 +147,8 @@ def search(
     if max(scores, default=0.0) < GOOD and sum(score >= FAIR for score in scores) < ENOUGH:
         _by_likeness(work)
     ranked = sorted(work.best.values(), key=lambda one: _rank(one, near))
-    return described(session, ranked, limit=limit, words=words, actor=actor, at=at, kinds=work.kinds, near=near)
+    is_found = bool(ranked) and ranked[0].score >= SAME_SOUND
+    return [one for one in ranked if one.score >= BESIDE or not is_found]
 
 
 def _rank(one: Candidate, near: tuple[float, float] | None) -> tuple[float, str, int]:
