@@ -166,7 +166,7 @@ class Responsibility(Book):
             sees = np.ones(len(self.paths), dtype=bool) if view.sees is None else np.array(view.sees, dtype=bool)
             leaves = sees[np.asarray(self._community)[self.ground_leaves]] if self.size else np.zeros(0, dtype=bool)
             view.grounds = np.add.reduceat(leaves, self.ground_starts[:-1]) > 0 if self.size else leaves
-        return view.grounds
+        return np.asarray(view.grounds, dtype=bool)
 
     def entries(self, grounds: Sequence[int], view: View) -> list[bytes]:
         """What a table of cells tells of grounds: id and codes, or what stacked cells have in common, as JSON."""
