@@ -34,7 +34,7 @@ MAX_LIMIT = 50
 GOOD, FAIR, ENOUGH = 0.95, 0.8, 3
 """One that fits so well, or so many that fit so well: then nothing is looked for that is merely alike."""
 BESIDE = 0.69
-"""What is shown beside something that fits exactly fits at least so well: the compound of the building, not its gates."""
+"""What is shown beside something that fits exactly fits at least so well: a building's compound, not its gates."""
 MOST = 60
 """Rows looked at for each way of finding."""
 

@@ -119,7 +119,9 @@ def tokens_of(address: Address, *, places: Iterable[str] = (), number: str | Non
 
 
 def _is_stale(session: Session) -> bool:
-    return session.scalar(text("SELECT id FROM search_stale ORDER BY id LIMIT 1")) is not None
+    """Whether there is something to do, and one may: a database that is only read is searched as it is."""
+    statement = "SELECT id FROM search_stale WHERE current_setting('transaction_read_only') = 'off' ORDER BY id LIMIT 1"
+    return session.scalar(text(statement)) is not None
 
 
 def _alone(session: Session, *, waits: bool) -> bool:

@@ -6,9 +6,13 @@ import re
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.orm import Session
 
 from gis import search_index
-from tests.search.conftest import changed
+from gis.geotag import Place, geotag_one
+from gis.search import search
+from tests.search.conftest import changed, somebody
+from tests.usecases.builders import NOW
 
 
 def rows(session):
@@ -88,3 +92,25 @@ def test_every_question_to_the_table_finds_an_index(session, find, words):
             assert "Seq Scan on search_entry" not in plan, plan
             explained += 1
     assert explained
+
+
+def test_a_database_that_is_only_read_is_searched_as_it_is(built, town):
+    with Session(built[0]) as session:
+        session.execute(text("INSERT INTO search_stale (kind, ref_id) VALUES ('staff', 0)"))
+        session.commit()
+        session.execute(text("SET TRANSACTION READ ONLY"))
+        assert search(session, "阳光水岸", actor=somebody(town), at=NOW)[0]["code"] == "X1"
+        session.rollback()
+    assert search_index.catch_up(built[0]) == 1
+    assert search_index.catch_up(built[0]) == 0
+
+
+def test_a_geotag_of_a_building_that_is_gone_while_another_works_it_off(built, session, town):
+    with built[0].connect() as other, other.begin():
+        other.execute(text("SELECT pg_advisory_xact_lock(7306813)"))
+        changed(
+            session, "UPDATE building SET area_id = :id WHERE code = '21068100100100003'", id=town.communities[1].id
+        )
+        seen = somebody(town, community=0)
+        tag = geotag_one(session, Place(address="阳光水岸3栋"), at=NOW, actor=seen)
+    assert tag.flags in (("unknown_address",), ["unknown_address"])
