@@ -8,7 +8,9 @@ from scripts import (
     bench_city,
     bench_geotag,
     bench_ground,
+    bench_incidents,
     bench_instance,
+    bench_live,
     bench_online,
     bench_partition,
     bench_publish,
@@ -34,3 +36,5 @@ command.add_command(bench_online.command)
 command.add_command(bench_publish.command)
 command.add_command(bench_search.command)
 command.add_command(bench_tiles.command)
+command.add_command(bench_live.command)
+command.add_command(bench_incidents.command)

@@ -68,6 +68,13 @@ SELECT id, seq, 'comment', CASE WHEN seq > 1 THEN 'reported' END,
        CASE WHEN seq = last_seq THEN status ELSE 'reported' END, at, at, 'bench'
 FROM incident, generate_series(1, last_seq) AS seq,
      LATERAL (SELECT least(coalesce(closed_at, now()), reported_at + interval '1 hour' * (seq - 1)) AS at) AS a;
+
+INSERT INTO incident_tally (kind, month, area_id, key, total, open)
+SELECT kind, date_trunc('month', reported_at AT TIME ZONE 'UTC'), area_id, key, count(*),
+       count(*) FILTER (WHERE closed_at IS NULL)
+FROM incident
+CROSS JOIN LATERAL (VALUES ('status', status), ('category', category), ('grid', CAST(grid_id AS text))) AS k (kind, key)
+GROUP BY 1, 2, 3, 4;
 """
 
 
@@ -93,7 +100,7 @@ def fill(engine: Engine, rows: int) -> None:
             session.execute(text(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition} NOT VALID"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text("VACUUM ANALYZE incident, incident_event"))
+        connection.execute(text("VACUUM ANALYZE incident, incident_event, incident_tally"))
 
 
 def _set_aside(session: Session, table: str, name: str) -> tuple[str, str, str]:

@@ -8,22 +8,33 @@ WITH bounds AS MATERIALIZED (
         2 * 40075016.68 / (4096 * (1::bigint << :z)) AS detail_m
 ),
 
+-- Two halves, so that each has its index: the open ones by place, those ended lately by time or place. Of two years'
+-- incidents both are few.
+recent AS MATERIALIZED (
+    SELECT incident.id, incident.status, incident.severity, incident.category, incident.code, incident.area_id, incident.geom
+    FROM incident
+    CROSS JOIN bounds
+    WHERE incident.closed_at IS NULL AND incident.geom && bounds.reach
+    UNION ALL
+    SELECT incident.id, incident.status, incident.severity, incident.category, incident.code, incident.area_id, incident.geom
+    FROM incident
+    CROSS JOIN bounds
+    WHERE incident.closed_at > CAST(:at AS timestamptz) - interval '7 days' AND incident.geom && bounds.reach
+),
+
 shown AS MATERIALIZED (
     SELECT
-        incident.id,
-        incident.status,
-        incident.severity,
-        incident.category,
-        CASE WHEN :z >= 12 THEN incident.code END AS code,
-        ST_AsMVTGeom(ST_Transform(incident.geom, 3857), tile, 4096, 64) AS geom
-    FROM incident
-    LEFT JOIN admin_area AS area ON incident.area_id = area.id
+        recent.id,
+        recent.status,
+        recent.severity,
+        recent.category,
+        CASE WHEN :z >= 12 THEN recent.code END AS code,
+        ST_AsMVTGeom(ST_Transform(recent.geom, 3857), bounds.tile, 4096, 64) AS geom
+    FROM recent
+    LEFT JOIN admin_area AS area ON recent.area_id = area.id
     CROSS JOIN bounds
-    WHERE
-        incident.geom && bounds.reach
-        AND coalesce(area.path, ''::ltree) <@ ANY(CAST(:scopes AS ltree []))
-        AND (incident.closed_at IS NULL OR incident.closed_at > CAST(:at AS timestamptz) - interval '7 days')
-    ORDER BY incident.id
+    WHERE coalesce(area.path, ''::ltree) <@ ANY(CAST(:scopes AS ltree []))
+    ORDER BY recent.id
 )
 
 SELECT ST_AsMVT(shown, 'incidents', 4096, 'geom', 'id')
