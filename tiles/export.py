@@ -84,6 +84,9 @@ def export(
     box = listing.extent(session, scopes=(scope,))
     if box == listing.WORLD:
         raise InvalidInput("tiles.nothing")
+    # Between two questions to the database any time may pass: tiles of cells ask nothing.
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    sources = list(session.execute(_SOURCES, {"scopes": [scope]}).scalars())
     places = sorted((zxy_to_tileid(*place), place) for zoom in zooms for place in tiles_of(box, zoom))
     view = version.view((scope,))
     with path.open("wb") as file:
@@ -99,8 +102,7 @@ def export(
                 writer.write_tile(number, gzip.compress(content, LEVEL, mtime=0))
         if not writer.tile_entries:
             raise InvalidInput("tiles.nothing")
-        sources = session.execute(_SOURCES, {"scopes": [scope]}).scalars()
-        writer.finalize(_header(box, zooms), _metadata(name, layers, at, list(sources)))
+        writer.finalize(_header(box, zooms), _metadata(name, layers, at, sources))
         return Exported(writer.addressed_tiles, len(writer.hash_to_offset), file.tell())
 
 

@@ -71,21 +71,23 @@ class CellTiles:
         self._limit_bytes = limit_bytes
         self.cache = TileCache(cache_bytes)
         self.present: Present | None = None
+        self._keys: tuple[str, str] | None = None
         self._last: Shelf | None = None
         self.preparing: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def change(self, now: InForce) -> None:
         """Another version is in force: load it and serve it; what cannot be loaded is left to the database."""
-        before = self.present
+        before, keys = self.present, (now.cells_key, now.people_key)
         try:
             with unit_of_work(self._engine) as session:
                 version = open_version(session, now, store=self._store, limit_bytes=self._limit_bytes)
             _warm(version)
         except Exception:
-            if before is not None and before.version.name != now.cells_key:
-                self.present = None  # fresh before quick
+            if keys != self._keys:
+                self.present = None  # fresh before quick: cells, or who sees them, may be others
             raise
+        self._keys = keys
         if before is None or before.version.name != version.name:
             self.present = Present(version)
         elif before.version.paths != version.paths:
