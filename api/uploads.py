@@ -20,6 +20,8 @@ from python_multipart.multipart import FormParser, create_form_parser
 from gis.errors import InvalidInput, Unavailable
 
 FIELDS_MOST = 30
+ROOM_BYTES = 1_000_000_000
+"""Left free on the disk, which the database mostly shares."""
 FIELD_LONGEST = 4_000
 _TOGETHER = 1 << 20  # bytes that are written at a time
 
@@ -52,6 +54,9 @@ class _Form:
         self.fields[_text(one.field_name)] = _text(one.value)
 
     def on_file(self, one: Any) -> None:
+        if self.files:
+            one.close()
+            raise InvalidInput("geotag.bad_upload")
         self.files.append(one)
 
 
@@ -67,13 +72,12 @@ async def receive(request: Request, folder: Path) -> AsyncIterator[Upload]:
     InvalidInput
         ``geotag.bad_upload`` if it is no such form.
     Unavailable
-        ``import.cannot_write`` if the disk refuses.
+        ``import.cannot_write`` if the disk refuses; ``geotag.no_room``.
     """
     form, own = _Form(), folder / secrets.token_hex(8)
     try:
-        await anyio.to_thread.run_sync(lambda: own.mkdir(parents=True))
-        parser = _parser(request, own, form)
-        await _fed(request, parser)
+        await anyio.to_thread.run_sync(_prepare, own, int(request.headers.get("content-length", "0") or 0))
+        await _fed(request, _parser(request, own, form), own)
         yield _whole(form)
     except FormParserError as error:
         raise InvalidInput("geotag.bad_upload") from error
@@ -94,13 +98,26 @@ def _parser(request: Request, folder: Path, form: _Form) -> FormParser:
     return create_form_parser({"Content-Type": kind.encode("latin-1")}, form.on_field, form.on_file, config)
 
 
-async def _fed(request: Request, parser: FormParser) -> None:
+def _prepare(own: Path, announced: int) -> None:
+    """Make the folder, for this account's eyes only, if there is room for the file and its result."""
+    own.parent.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+    own.mkdir(parents=True, mode=0o700)
+    if shutil.disk_usage(own).free < 3 * announced + ROOM_BYTES:
+        raise Unavailable("geotag.no_room", size_mb=announced // 1_000_000)
+
+
+async def _fed(request: Request, parser: FormParser, own: Path) -> None:
     held = bytearray()
+    fed = 0
     async for chunk in request.stream():
         held += chunk
         if len(held) >= _TOGETHER:
+            fed += len(held)
             await anyio.to_thread.run_sync(parser.write, bytes(held))
             held.clear()
+            # The parser holds a field in memory until it ends: what is not in the file by now is none.
+            if fed - sum(path.stat().st_size for path in own.iterdir()) > 4 * _TOGETHER:
+                raise InvalidInput("geotag.bad_upload")
     await anyio.to_thread.run_sync(parser.write, bytes(held))
     await anyio.to_thread.run_sync(parser.finalize)
 

@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Select, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from gis import accounts
 from gis.db import audit, unit_of_work
-from gis.errors import Conflict, GridError, InvalidInput, NotFound, WrongState
+from gis.errors import Conflict, GridError, InvalidInput, NotAllowed, NotFound, Unavailable, WrongState
 from gis.messages import text
 from gis.models import GeotagRun, UserAccount
-from gis.permissions import Action, Actor, scopes
+from gis.permissions import READING, Action, Actor, is_within, scopes
 from gis.settings import Settings
 
 log = logging.getLogger("wangge.geotag")
@@ -37,6 +38,7 @@ OPEN_STATES = ("queued", "running")
 RUNS_MOST = 20
 """Of one account, results not yet swept away among them."""
 BEAT_S = 2.0
+END_PAUSES_S = (1.0, 5.0, 20.0, 60.0)
 LOST = timedelta(minutes=5)
 """A run that no worker has told of for so long is lost."""
 STRAY = timedelta(days=1)
@@ -124,11 +126,23 @@ def request_run(
     session.add(run)
     session.flush()
     folder = folder_of(settings, run)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, mode=0o700)
     os.replace(handed.path, folder / f"in{handed.ending}")
     defer(run.id)
     audit(session, "geotag.request_run", subject=f"geotag_run:{run.id}", actor=actor, now=now)
     return run
+
+
+def check_writing(actor: Actor) -> None:
+    """Refuse a program whose token may only read.
+
+    Raises
+    ------
+    NotAllowed
+        ``geotag.read_only``.
+    """
+    if actor.limited_to is not None and actor.limited_to <= READING:
+        raise NotAllowed("geotag.read_only", actor=actor.name)
 
 
 def _ending_out(handed: Handed, wanted: Wanted) -> str:
@@ -142,13 +156,13 @@ def _ending_out(handed: Handed, wanted: Wanted) -> str:
 
 
 def _look(handed: Handed, wanted: Wanted) -> None:
-    """Refuse at once what can be seen at the head of a file; a workbook would have to be read whole."""
+    """Refuse at once what can be seen at the head of a file; a workbook or a database is opened by the worker alone."""
     from gis import crs
-    from gis.geotagging.reading import EXCEL_IN, open_file
+    from gis.geotagging.reading import EXCEL_IN, GPKG, open_file
 
     if wanted.crs is not None:
         crs.parse(wanted.crs)
-    if handed.ending not in EXCEL_IN:
+    if handed.ending not in (*EXCEL_IN, *GPKG):
         named = handed.path.with_name(handed.path.name + handed.ending)
         os.link(handed.path, named)  # formats are known by their endings
         try:
@@ -205,7 +219,7 @@ def describe(run: GeotagRun) -> dict[str, Any]:
         "file_name": run.file_name,
         "size_bytes": run.size_bytes,
         "result_name": result_name(run) if run.state == "done" else None,
-        "options": run.options,
+        "options": {name: value for name, value in run.options.items() if name not in ("seen", "called")},
         "progress_ratio": run.progress_ratio,
         "summary": run.summary,
         "error": error,
@@ -237,19 +251,30 @@ def result_of(session: Session, run_id: int, *, settings: Settings, actor: Actor
     if run.state != "done":
         raise WrongState("geotag.not_done", run_id=run_id, state=run.state)
     path = folder_of(settings, run) / f"out{run.ending}"
-    if not path.is_file():
+    if not path.is_file() or not _may_still_see(run, actor):
         raise NotFound("geotag.no_result", run_id=run_id)
     return path, result_name(run)
 
 
-def cancel(session: Session, run_id: int, *, actor: Actor, now: datetime) -> GeotagRun:
-    """A run is asked to stop: at once if it still waits, at its next block if it runs.
+def _may_still_see(run: GeotagRun, actor: Actor) -> bool:
+    """Whether its owner may see now all that was told in a result."""
+    told = {Action.VIEW_MAP: run.options.get("seen", ()), Action.VIEW_CONTACTS: run.options.get("called", ())}
+    return all(
+        any(is_within(path, scope) for scope in scopes(actor, action))
+        for action, paths in told.items()
+        for path in paths
+    )
+
+
+def cancel(session: Session, run_id: int, *, settings: Settings, actor: Actor, now: datetime) -> GeotagRun:
+    """A run is asked to stop: at once if it still waits, at its next block if it runs; its files are taken away.
 
     Raises
     ------
     WrongState
         ``geotag.run_over``.
     """
+    check_writing(actor)
     run = get(session, run_id, actor=actor)
     session.refresh(run, with_for_update=True)
     if run.state not in OPEN_STATES:
@@ -257,6 +282,8 @@ def cancel(session: Session, run_id: int, *, actor: Actor, now: datetime) -> Geo
     run.cancel_requested = True
     if run.state == "queued":
         run.state, run.finished_at = "cancelled", now
+        session.flush()
+        shutil.rmtree(folder_of(settings, run), ignore_errors=True)
     return run
 
 
@@ -268,6 +295,7 @@ def delete(session: Session, run_id: int, *, settings: Settings, actor: Actor, n
     WrongState
         ``geotag.run_alive`` while it runs.
     """
+    check_writing(actor)
     run = get(session, run_id, actor=actor)
     session.refresh(run, with_for_update=True)
     if run.state == "running":
@@ -291,7 +319,10 @@ def do_run(engine: Engine, run_id: int, *, settings: Settings, clock: Callable[[
         return
     try:
         summary = _tag(engine, run, settings, clock)
-        _end(engine, run_id, now=clock(), state="done", progress_ratio=1.0, summary=_plain(summary))
+        _end(
+            engine, run_id, now=clock(), state="done", progress_ratio=1.0, summary=_plain(summary), error_code=None,
+            error_params=None,
+        )  # fmt: skip
     except GridError as error:
         if error.code == "geotag.cancelled":
             _end(engine, run_id, now=clock(), state="cancelled")
@@ -302,9 +333,8 @@ def do_run(engine: Engine, run_id: int, *, settings: Settings, clock: Callable[[
         log.exception("geotag run %s", run_id)
         _end(engine, run_id, now=clock(), state="failed", error_code="jobs.unexpected", error_params={})
         raise
-    finally:
-        for path in folder_of(settings, run).glob("in*"):
-            path.unlink(missing_ok=True)
+    for path in folder_of(settings, run).glob("in*"):  # once it is noted that the run is over
+        path.unlink(missing_ok=True)
 
 
 def _named_as(error: GridError, name: str) -> dict[str, Any]:
@@ -327,8 +357,16 @@ def _begin(engine: Engine, run_id: int, now: datetime) -> GeotagRun | None:
 
 
 def _end(engine: Engine, run_id: int, *, now: datetime, **values: Any) -> None:
-    with unit_of_work(engine) as session:
-        session.execute(update(GeotagRun).where(GeotagRun.id == run_id).values(finished_at=now, **values))
+    """Note that a run is over; a database that is away for a moment costs no work of hours."""
+    for pause_s in (*END_PAUSES_S, None):
+        try:
+            with unit_of_work(engine) as session:
+                session.execute(update(GeotagRun).where(GeotagRun.id == run_id).values(finished_at=now, **values))
+            return
+        except (Unavailable, OperationalError):
+            if pause_s is None:
+                raise
+            time.sleep(pause_s)
 
 
 def _tag(engine: Engine, run: GeotagRun, settings: Settings, clock: Callable[[], datetime]) -> dict[str, Any]:
@@ -342,7 +380,13 @@ def _tag(engine: Engine, run: GeotagRun, settings: Settings, clock: Callable[[],
     at = clock() if wanted.at is None else datetime.fromisoformat(wanted.at)
     with unit_of_work(engine) as session:
         owner = session.get_one(UserAccount, run.owner_id)
+        if not owner.is_active:
+            raise NotAllowed("geotag.owner_locked", actor=owner.username)
         actor = accounts.actor_of(session, owner, now=clock())
+        seen = scopes(actor, Action.VIEW_MAP)
+        called = scopes(actor, Action.VIEW_CONTACTS) if wanted.phones else ()
+        told = {**run.options, "seen": list(seen), "called": list(called)}
+        session.execute(update(GeotagRun).where(GeotagRun.id == run.id).values(options=told))
     folder = folder_of(settings, run)
     source = next(folder.glob("in*"), None)
     if source is None:
@@ -350,8 +394,8 @@ def _tag(engine: Engine, run: GeotagRun, settings: Settings, clock: Callable[[],
     cells = cells_of(
         as_of(engine, settings, at),
         language=wanted.language,
-        scopes=scopes(actor, Action.VIEW_MAP),
-        contact_scopes=scopes(actor, Action.VIEW_CONTACTS) if wanted.phones else (),
+        scopes=seen,
+        contact_scopes=called,
     )
     beat = _Beat(engine, run.id, clock)
     summary = geotag_file(
@@ -383,15 +427,19 @@ class _Beat:
         """Whether its owner wants it no more; a run that has vanished, too."""
         if not self._stop and time.monotonic() - self._told_at >= BEAT_S:
             self._told_at = time.monotonic()
-            with unit_of_work(self._engine) as session:
-                wish = session.execute(
-                    update(GeotagRun)
-                    .where(GeotagRun.id == self._run_id)
-                    .values(progress_ratio=self._share, seen_at=self._clock())
-                    .returning(GeotagRun.cancel_requested)
-                ).first()
-            self._stop = wish is None or bool(wish.cancel_requested)
+            with suppress(Unavailable, OperationalError):  # away for a moment: the next beat asks again
+                self._ask()
         return self._stop
+
+    def _ask(self) -> None:
+        with unit_of_work(self._engine) as session:
+            wish = session.execute(
+                update(GeotagRun)
+                .where(GeotagRun.id == self._run_id)
+                .values(progress_ratio=self._share, seen_at=self._clock())
+                .returning(GeotagRun.cancel_requested)
+            ).first()
+        self._stop = wish is None or bool(wish.cancel_requested)
 
 
 def sweep(engine: Engine, *, settings: Settings, now: datetime) -> None:

@@ -14,7 +14,7 @@ from api.access import Access
 from api.deps import Language, Now, ServicesDep, SessionDep, allow, allow_known, answer, services
 from api.schemas.geotag import GeotagRunIn, GeotagRunOut, GeotagRunsOut
 from gis import geotag_runs, jobs
-from gis.errors import InvalidInput
+from gis.errors import Conflict, InvalidInput
 from gis.geotag_runs import Handed, Wanted
 from gis.permissions import Action, Actor
 
@@ -34,12 +34,24 @@ _CONTENT = {"multipart/form-data": {"schema": {"type": "object", "required": ["f
 _FORM = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
+_SENDING: set[int | None] = set()
+"""Accounts whose upload is under way in this process."""
+
+
 async def _received(
     request: Request, access: Annotated[Access, allow_known(Action.VIEW_MAP)]
 ) -> AsyncIterator[tuple[Access, uploads.Upload]]:
-    """The form, once it is known who sends it."""
-    async for upload in uploads.receive(request, geotag_runs.folder_of(services(request).settings)):
-        yield access, upload
+    """The form, once it is known who sends it; one at a time for each account."""
+    geotag_runs.check_writing(access.actor)
+    user = access.actor.user_id
+    if user in _SENDING:
+        raise Conflict("geotag.upload_busy")
+    _SENDING.add(user)
+    try:
+        async for upload in uploads.receive(request, geotag_runs.folder_of(services(request).settings)):
+            yield access, upload
+    finally:
+        _SENDING.discard(user)
 
 
 @router.post("", summary="Have a table geotagged", status_code=202, response_model=GeotagRunOut, openapi_extra=_FORM)
@@ -83,9 +95,10 @@ def show(session: SessionDep, actor: Owner, run_id: RunId) -> Response:
 
 
 @router.post("/{run_id}/cancel", summary="Stop a run", response_model=GeotagRunOut)
-def cancel(session: SessionDep, actor: Owner, present: Now, run_id: RunId) -> Response:
+def cancel(session: SessionDep, actor: Owner, present: Now, services: ServicesDep, run_id: RunId) -> Response:
     """At once if it waits, else at its next block; nothing is kept."""
-    return answer(geotag_runs.describe(geotag_runs.cancel(session, run_id, actor=actor, now=present)))
+    run = geotag_runs.cancel(session, run_id, settings=services.settings, actor=actor, now=present)
+    return answer(geotag_runs.describe(run))
 
 
 @router.get("/{run_id}/result", summary="The table with cells and people", response_class=FileResponse)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -153,16 +155,23 @@ def open_parquet(path: Path) -> ArrowFile:
     with readable(path), pq.ParquetFile(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
-    if not geo:
-        return ArrowFile(path, schema, rows)
-    name = geo["primary_column"]
-    column = geo["columns"][name]
-    if column.get("encoding", "WKB") not in ("WKB", "point"):
-        raise InvalidInput("geotag.geometry_encoding", path=path.name, encoding=column.get("encoding"))
-    # Without a "crs" GeoParquet means OGC:CRS84; with null nobody knows.
-    projection = column.get("crs", "OGC:CRS84")
-    stated = None if projection is None else from_proj(pyproj.CRS.from_user_input(projection))
+        name, encoding, stated = _geometry_of(geo) if geo else (None, "WKB", None)
+    if encoding not in ("WKB", "point"):
+        raise InvalidInput("geotag.geometry_encoding", path=path.name, encoding=encoding)
     return ArrowFile(path, schema, rows, stated, name)
+
+
+def _geometry_of(geo: Any) -> tuple[str, str, Crs | None]:
+    """Name, encoding and system of the geometry that GeoParquet's metadata describe."""
+    try:
+        name = str(geo["primary_column"])
+        column = geo["columns"][name]
+        # Without a "crs" GeoParquet means OGC:CRS84; with null nobody knows.
+        projection = column.get("crs", "OGC:CRS84")
+        stated = None if projection is None else from_proj(pyproj.CRS.from_user_input(projection))
+        return name, str(column.get("encoding", "WKB")), stated
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"geo metadata: {error}") from error
 
 
 def open_layer(path: Path, layer: str | None) -> ArrowFile:
@@ -177,6 +186,7 @@ def open_layer(path: Path, layer: str | None) -> ArrowFile:
     if (layer is None and len(names) != 1) or (layer is not None and layer not in names):
         raise InvalidInput("geotag.which_layer", path=path.name, layers=names)
     layer = layer or names[0]
+    _check_table(path, layer)
     with readable(path):
         info = pyogrio.read_info(path, layer=layer, force_feature_count=True)
         with pyogrio.open_arrow(path, layer=layer, batch_size=1, **_READING) as (meta, reader):
@@ -190,3 +200,14 @@ def open_layer(path: Path, layer: str | None) -> ArrowFile:
         path, schema, info["features"], stated if has_shapes else None, found if has_shapes else None,
         info["geometry_type"], meta["crs"] or None, layer,
     )  # fmt: skip
+
+
+def _check_table(path: Path, layer: str) -> None:
+    """Refuse a layer that is a view: a query of somebody else's, which may never end."""
+    with readable(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        try:
+            kind = database.execute("SELECT type FROM sqlite_master WHERE name = ?", (layer,)).fetchone()
+        except sqlite3.Error as error:
+            raise ValueError(str(error)) from error
+    if kind != ("table",):
+        raise InvalidInput("geotag.which_layer", path=path.name, layers=[])

@@ -21,6 +21,8 @@ from gis.geotagging.numbers import numbers, pairs
 from gis.geotagging.words import BROKEN, NO_COORDINATES
 
 DELIMITERS = ",;\t|"
+HEADER_BYTES = 1 << 20
+COLUMNS_MOST = 2_000
 _RECORD_LINES = 200  # a record of more lines is a quotation that never ends
 _FIELD_LONGEST = text_blocks.RECORD_MOST
 
@@ -212,36 +214,42 @@ def open_csv(path: Path) -> CsvFile:
     Raises
     ------
     InvalidInput
-        ``import.unreadable_text``, ``import.empty_file``.
+        ``import.unreadable_text``, ``import.empty_file``, ``geotag.too_many_columns``.
     """
     encoding, mark = text_blocks.encoding_of(path)
     with path.open("rb") as file:
         file.seek(mark)
-        head = file.read(text_blocks.BLOCK_BYTES)
+        head = file.read(HEADER_BYTES)
         skipped = len(head) - len(head.lstrip(b"\r\n"))
         head = head[skipped:]
-    end = next((e for e in _ends(head) if head.count(b'"', 0, e) % 2 == 0), len(head))
+    end = _first_end(head)
     header = head[:end].decode(encoding, errors="replace").rstrip("\r\n")
     if not header.strip():
         raise InvalidInput("import.empty_file", path=path.name)
     delimiter = max(DELIMITERS, key=header.count)
-    columns = _named(_fields(header, delimiter) or header.split(delimiter))
+    columns = _named(_fields(header, delimiter) or header.split(delimiter), path)
     quoted = _has_marks(path)
     return CsvFile(path, encoding, mark, mark + skipped + end, delimiter, quoted, header, columns)
 
 
-def _ends(head: bytes) -> Iterator[int]:
-    at = head.find(b"\n")
-    while at >= 0:
-        yield at + 1
-        at = head.find(b"\n", at + 1)
+def _first_end(head: bytes) -> int:
+    """Offset behind the first record; behind the first line if its quotation never ends."""
+    begin, marks = 0, 0
+    while (end := head.find(b"\n", begin) + 1) > 0:
+        marks += head.count(b'"', begin, end)
+        if marks % 2 == 0:
+            return end
+        begin = end
+    return (head.find(b"\n") + 1) or len(head)
 
 
-def _named(fields: Sequence[str]) -> tuple[str, ...]:
-    names: list[str] = []
+def _named(fields: Sequence[str], path: Path) -> tuple[str, ...]:
+    if len(fields) > COLUMNS_MOST:
+        raise InvalidInput("geotag.too_many_columns", path=path.name, columns=len(fields), most=COLUMNS_MOST)
+    names: dict[str, None] = {}
     for number, field in enumerate(fields, start=1):
         name = field.strip() or f"column {number}"
-        names.append(name if name not in names else f"{name} {number}")
+        names[name if name not in names else f"{name} {number}"] = None
     return tuple(names)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -20,6 +23,11 @@ from gis.geotagging.words import NO_COORDINATES
 MOST_ROWS = 1_048_576
 """Of a sheet, its header among them."""
 BATCH_ROWS = 20_000
+UNPACKED_MOST_MB = 2_000
+CELLS_MOST = 50_000_000
+_SHEET = re.compile(r"xl/(work|macro)sheets/[^/]+\.xml")
+_COLUMN = re.compile(rb'r="([A-Z]{1,3})[0-9]')
+_ROW = re.compile(rb'r="[A-Z]{0,3}([0-9]{1,7})"')
 
 Row = Sequence[Any]
 
@@ -131,8 +139,10 @@ def open_excel(path: Path, sheet: str | None, is_header: Any) -> ExcelFile:
     Raises
     ------
     InvalidInput
-        ``import.unreadable_file``, ``import.empty_file``, ``geotag.which_layer``.
+        ``import.unreadable_file``, ``import.empty_file``, ``import.too_large``, ``geotag.sheet_too_wide``,
+        ``geotag.which_layer``.
     """
+    _check_size(path)
     try:
         book = CalamineWorkbook.from_path(str(path))
         names = [sheet] if sheet is not None else book.sheet_names
@@ -152,6 +162,45 @@ def open_excel(path: Path, sheet: str | None, is_header: Any) -> ExcelFile:
     body = [[_plain(cell) for cell in row[: len(headers)]] for row in rows[at + 1 :] if _is_filled(row)]
     schema = pa.schema([(header, _kind([row[n] for row in body])) for n, header in enumerate(headers)])
     return ExcelFile(path, name, schema, body)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a workbook that unpacks to more than memory, or whose few cells span more of a sheet than that.
+
+    A sheet is read as a full rectangle: two cells in its far corners would make it one of 17 thousand million.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # a workbook of the old kind: 65,536 rows of 256 columns at most
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size_mb = sum(entry.file_size for entry in packed.infolist()) // 1_000_000
+            if size_mb > UNPACKED_MOST_MB:
+                raise InvalidInput("import.too_large", path=path.name, size_mb=size_mb, limit_mb=UNPACKED_MOST_MB)
+            for name in packed.namelist():
+                if _SHEET.fullmatch(name):
+                    _check_span(packed, name, path)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, zlib.error) as error:
+        raise InvalidInput("import.unreadable_file", path=path.name, reason=str(error)[:300]) from error
+
+
+def _check_span(packed: zipfile.ZipFile, name: str, path: Path) -> None:
+    columns: set[bytes] = set()
+    row, held = 1, b""
+    with packed.open(name) as sheet:
+        while part := sheet.read(1 << 20):
+            held = held[-64:] + part  # a reference may lie across two parts
+            columns.update(_COLUMN.findall(held))
+            row = max(row, *map(int, _ROW.findall(held)[-1:]), *map(int, _ROW.findall(held)[:1]))
+    most = max((_number(letters) for letters in columns), default=1)
+    if row * most > CELLS_MOST:
+        raise InvalidInput("geotag.sheet_too_wide", path=path.name, rows=row, columns=most)
+
+
+def _number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
 
 
 def _plain(cell: Any) -> Any:

@@ -21,6 +21,8 @@ from gis.geotagging.numbers import numbers, pairs
 from gis.geotagging.words import BROKEN, NO_COORDINATES
 
 _SAMPLE_LINES = 1000
+_SAMPLE_BYTES = 8 << 20
+_LINE_MOST = 4 << 20
 _SEPARATOR = b"\x1e"
 
 
@@ -218,7 +220,10 @@ def open_ndjson(path: Path) -> NdjsonFile:
         raise InvalidInput("import.unreadable_text", path=path.name)
     members, features, seen = Members(), 0, 0
     with path.open("rb") as file:
-        for line, _ in zip(file, range(_SAMPLE_LINES), strict=False):
+        for _ in range(_SAMPLE_LINES):
+            line = file.readline(_LINE_MOST)
+            if not line or file.tell() > _SAMPLE_BYTES:
+                break
             row = _object(line.strip(b" \t\r\n" + _SEPARATOR))
             if row is not None:
                 seen += 1

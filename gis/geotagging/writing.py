@@ -135,9 +135,14 @@ class CsvWriter:
 
 def cells_text(columns: Iterable[Any], delimiter: str) -> pa.Array:
     """What a line ends with, for each row of `Cells.words` and, last, for no cell: made once, not for every row."""
-    texts = [pa.concat_arrays([csv_text(column, delimiter), _NOTHINGS]) for column in columns]
+    texts = [pa.concat_arrays([csv_text(_harmless(column), delimiter), _NOTHINGS]) for column in columns]
     joined = pc.binary_join_element_wise(*texts, _large(delimiter))
     return pc.binary_join_element_wise(joined, _large("\n"), _NOTHING)
+
+
+def _harmless(column: Any) -> Any:
+    """Words of ours that a spreadsheet does not take for a formula."""
+    return pc.replace_substring_regex(column, r"^([=+@\t-])", r"'\1")
 
 
 def _taken(texts: pa.Array, tags: Tags) -> pa.Array:
@@ -378,7 +383,7 @@ class ExcelWriter:
     def writing(self, path: Path) -> Iterator[Any]:
         book = Workbook(write_only=True)
         sheet = book.create_sheet(self.sheet[:31])
-        sheet.append(list(self.headers))
+        sheet.append([_cell(header) for header in self.headers])
 
         def write(rows: list[list[Any]]) -> None:
             for row in rows:

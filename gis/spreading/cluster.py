@@ -42,6 +42,7 @@ EMPTY_S = 60.0  # a worker that was killed is back by then, or will not come bac
 ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|inproc)://[^/:]*(\[[^]]*\])?(:\d+)?(/.*)?")
 REPORT_S = 0.5  # between two reports of one job
 AHEAD = 2  # jobs sent out for each thread of the cluster; more would only fill its memory
+COMMONS = 2  # runs whose common value a worker keeps
 HELD = 4  # answers for each thread that may wait for one before them
 
 
@@ -180,6 +181,8 @@ _commons: dict[str, Any] = {}
 
 def _common(run: str, parcel: bytes) -> Any:
     if run not in _commons:
+        while len(_commons) >= COMMONS:  # of clients that went away without a word
+            _commons.pop(next(iter(_commons)), None)
         _commons[run] = pickle.loads(parcel)
     return _commons[run]
 

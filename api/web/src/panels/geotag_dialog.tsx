@@ -15,7 +15,7 @@ import { Empty, Failed, sentence, Waiting } from "./states";
 
 const RUNS = "/api/v1/geotag/runs";
 const ASK_EVERY_MS = 1000;
-const ENDINGS = ".csv,.tsv,.txt,.xlsx,.xlsm,.xls,.ods,.gpkg,.parquet,.geoparquet,.ndjson,.jsonl,.geojsonl";
+const ENDINGS = ".csv,.tsv,.txt,.xlsx,.xlsm,.xls,.gpkg,.parquet,.geoparquet,.ndjson,.jsonl,.geojsonl";
 const SYSTEMS = ["wgs84", "cgcs2000", "gcj02", "bd09"] as const;
 const FORMATS = ["csv", "xlsx", "gpkg", "parquet", "ndjson"] as const;
 const open = (run: GeotagRun) => run.state === "queued" || run.state === "running";
