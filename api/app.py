@@ -21,6 +21,7 @@ from api.live_front import LivePath
 from api.locating import FastLocate
 from api.ogc import TilePaths
 from api.routes import ROUTERS, geotag_runs
+from gis import spelling
 from gis.db import make_engine
 from gis.in_force import Keeper
 from gis.jobs import deferring_app
@@ -83,6 +84,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with services.live.running(services.notices):
             with services.notices.running(), services.keeper.running():
+                spelling.warm()
                 gc.freeze()  # modules and routes stay: a large request must not have them looked through for garbage
                 yield
         services.engine.dispose()
