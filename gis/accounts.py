@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from gis import areas
 from gis.db import audit
 from gis.errors import InvalidInput, NotFound, NotSignedIn
-from gis.models import AdminArea, RoleGrant, UserAccount, UserSession
+from gis.models import AccessToken, AdminArea, RoleGrant, UserAccount, UserSession
 from gis.permissions import EVERYWHERE, Action, Actor, Grant, Role, require
 
 PASSWORD_LENGTH = 10
@@ -86,7 +86,7 @@ def by_name(session: Session, username: str) -> UserAccount:
 def set_password(
     session: Session, *, username: str, password: str, actor: Actor, now: datetime, old_password: str | None = None
 ) -> None:
-    """Change a password and end the sessions of the account.
+    """Change a password and end the sessions and tokens of the account.
 
     One's own needs the old one and clears the demand to change it; another's needs the right to manage users, and must
     be changed at the next log-in.
@@ -113,19 +113,19 @@ def set_password(
     user.password_changed_at = now
     user.failed_logins = 0
     user.locked_until = None
-    _end_sessions(session, user.id, now)
+    _end_access(session, user.id, now)
     audit(session, "user.password", subject=f"user:{user.id}", actor=actor, now=now)
 
 
 def set_active(session: Session, *, username: str, is_active: bool, actor: Actor, now: datetime) -> UserAccount:
-    """Lock an account for good, or open it again; a locked one's sessions end at once."""
+    """Lock an account for good, or open it again; a locked one's sessions and tokens end at once."""
     require(actor, Action.MANAGE_USERS, EVERYWHERE)
     user = by_name(session, username)
     user.is_active = is_active
     user.failed_logins = 0
     user.locked_until = None
     if not is_active:
-        _end_sessions(session, user.id, now)
+        _end_access(session, user.id, now)
     audit(session, "user.unlock" if is_active else "user.lock", subject=f"user:{user.id}", actor=actor, now=now)
     return user
 
@@ -305,7 +305,13 @@ def _refusal(
     return error
 
 
-def _end_sessions(session: Session, user_id: int, now: datetime) -> None:
+def _end_access(session: Session, user_id: int, now: datetime) -> None:
+    """Sessions and programs' tokens end: whoever had the password may have made one."""
+    session.execute(
+        update(AccessToken)
+        .where(AccessToken.user_id == user_id, AccessToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
     session.execute(
         update(UserSession).where(UserSession.user_id == user_id, UserSession.ended_at.is_(None)).values(ended_at=now)
     )

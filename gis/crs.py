@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import geopandas as gpd
@@ -204,7 +204,7 @@ def label_of(crs: Crs) -> str:
     )
 
 
-@cache
+@lru_cache(maxsize=256)  # callers name systems
 def _proj(definition: str) -> pyproj.CRS:
     return pyproj.CRS.from_user_input(definition)
 
@@ -392,7 +392,7 @@ def _transform(points: FloatArray, source: str, target: str) -> FloatArray:
     return np.column_stack([x, y])
 
 
-@cache
+@lru_cache(maxsize=256)  # callers name systems
 def _transformer(source: str, target: str) -> pyproj.Transformer:
     # The registry's axis order of 4490 and 4534-4554 is northing first; files and people write easting first.
     return pyproj.Transformer.from_crs(_proj(source), _proj(target), always_xy=True)

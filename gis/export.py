@@ -18,12 +18,13 @@ from sqlalchemy.orm import Session
 from gis import areas
 from gis.crs import WGS84, Crs
 from gis.db import audit
-from gis.errors import InvalidInput
+from gis.errors import InvalidInput, NotFound
 from gis.exchange import export_file
 from gis.exchange.export_file import FORMATS, Header, Sheet
 from gis.listing import things
+from gis.listing.cql2 import FIRST_YEAR, LAST_YEAR
 from gis.listing.things import Field, Thing, Wanted
-from gis.permissions import Action, Actor, common_scopes, is_within, require, require_somewhere
+from gis.permissions import Action, Actor, common_scopes, is_within, require, require_somewhere, scopes
 from gis.worktime import CHINA
 
 
@@ -78,12 +79,12 @@ def export(session: Session, order: Order, path: Path, *, actor: Actor, now: dat
     Raises
     ------
     NotFound
-        ``things.unknown``, ``area.not_found``.
+        ``things.unknown``, ``area.unknown``.
     NotAllowed
         The grant to see it, to export, or to see contacts is missing everywhere, or in the area asked for.
     InvalidInput
         ``export.unknown_format``, ``export.only_tables``, ``export.only_wgs84``, ``export.too_many_rows``,
-        ``export.no_time``, ``export.bad_interval``, ``export.bad_encoding``, ``crs.out_of_reach``.
+        ``export.no_time``, ``export.far_time``, ``export.bad_interval``, ``export.bad_encoding``, ``crs.out_of_reach``.
     """
     thing = things.find(order.thing)
     driver = export_file.check(order.format, has_place=thing.shape is not None, crs=order.crs)
@@ -129,6 +130,9 @@ def file_name_of(order: Order, now: datetime) -> str:
 
 
 def _check_times(order: Order, thing: Thing) -> None:
+    for time in (order.at, order.since, order.until):
+        if time is not None and not FIRST_YEAR <= time.year <= LAST_YEAR:
+            raise InvalidInput("export.far_time", first=FIRST_YEAR, last=LAST_YEAR)
     has_history = thing.in_force is not None or thing.name in ("buildings", "people")
     if order.at is not None and not has_history:
         raise InvalidInput("export.no_time", thing=thing.name)
@@ -151,6 +155,8 @@ def _scopes(session: Session, order: Order, thing: Thing, actor: Actor) -> tuple
     if any(is_within(path, scope) for scope in held):
         return (path,)
     if not inside:
+        if not any(is_within(path, scope) or is_within(scope, path) for scope in scopes(actor, thing.action)):
+            raise NotFound("area.unknown", area=order.area)  # outside what they see it does not exist for them
         require(actor, Action.EXPORT_DATA, path)
         require(actor, actions[-1], path)
     return inside

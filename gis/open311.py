@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from gis import areas, incidents
-from gis.errors import InvalidInput, NotFound
+from gis.errors import Conflict, InvalidInput, NotFound
 from gis.exchange.open311_file import Reported
 from gis.findings import Finding, Severity
 from gis.geotag import Place, geotag_one
@@ -27,7 +27,6 @@ from gis.permissions import Actor, is_within
 
 SPAN = timedelta(days=90)
 REQUESTS_MOST = 1000
-TITLE_LONGEST = 60
 TEXT_LONGEST = 4000
 SOURCE = "open311"
 
@@ -206,7 +205,7 @@ def report(session: Session, given: Report, *, actor: Actor, now: datetime, lang
     Raises
     ------
     InvalidInput
-        ``open311.no_place``, ``open311.unknown_address``, ``open311.bad_media_url``; what
+        ``open311.not_there``, ``open311.no_place``, ``open311.unknown_address``, ``open311.bad_media_url``; what
         `gis.incidents.report` raises.
     NotFound
         ``incident.unknown_category``.
@@ -218,24 +217,27 @@ def report(session: Session, given: Report, *, actor: Actor, now: datetime, lang
         raise NotFound("incident.unknown_category", category=given.service_code[:60])
     if given.media_url is not None and not given.media_url.startswith(("http://", "https://")):
         raise InvalidInput("open311.bad_media_url")
-    if given.jurisdiction is not None:
-        jurisdiction_path(session, given.jurisdiction, ("",))
+    jurisdiction = None if given.jurisdiction is None else jurisdiction_path(session, given.jurisdiction, ("",))
     lon, lat = _where(session, given, actor=actor, now=now)
     words = (given.description or "").strip()
     name = line.name_zh if language == "zh" else line.name_en or line.name_zh
-    title = " ".join(words.split())[:TITLE_LONGEST] or name
+    # Titles go out to everybody who sees incidents; what people wrote, with names and numbers in it, does not.
     # Another sender's number of the same words is another report.
     request_id = None if given.request_id is None else f"{SOURCE}:{actor.user_id}:{given.request_id}"
     made = incidents.report(
-        session, lon=lon, lat=lat, category=given.service_code, title=title, description=words or None,
+        session, lon=lon, lat=lat, category=given.service_code, title=name, description=words or None,
         request_id=request_id, actor=actor, now=now,
     )  # fmt: skip
+    if (made.description or "") != words:
+        raise Conflict("incident.request_reused", request_id=given.request_id, incident=made.code)
+    if jurisdiction is not None and not is_within(incidents.path_of(session, made) or "", jurisdiction):
+        raise InvalidInput("open311.not_there", jurisdiction=given.jurisdiction)
     if session.get(IncidentSource, made.id) is None:
         session.add(
             IncidentSource(
                 incident_id=made.id,
                 source=f"{SOURCE}:{actor.name}",
-                source_id=given.request_id or made.code,
+                source_id=f"sent:{given.request_id}" if given.request_id else f"made:{made.code}",
                 address=given.address,
                 media_url=given.media_url,
                 received_at=now,
@@ -386,8 +388,7 @@ def _past(one: Reported, line: IncidentCategory, now: datetime) -> _Past:
     words = (one.description or "").strip()[:TEXT_LONGEST]
     ended = min(max(one.updated_at or one.requested_at, one.requested_at), now)
     steps = tuple(_Step(str(action), ended) for action in _WHOLE_WAY) if one.is_closed else ()
-    title = " ".join(words.split())[:TITLE_LONGEST] or line.name_zh
-    return _Past(one, line.code, title, words or None, one.lon, one.lat, one.requested_at, steps)
+    return _Past(one, line.code, line.name_zh, words or None, one.lon, one.lat, one.requested_at, steps)
 
 
 def _near(session: Session, past: Sequence[_Past]) -> list[bool]:

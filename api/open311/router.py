@@ -13,6 +13,7 @@ from api.deps import Language, Now, SessionDep, allow
 from api.open311.documents import GeoReportRoute, sent, sent_one
 from gis import open311
 from gis.errors import InvalidInput, NotFound
+from gis.listing.cql2 import FIRST_YEAR, LAST_YEAR
 from gis.open311 import Report, Sought
 from gis.permissions import Action, Actor, scopes
 
@@ -207,7 +208,7 @@ def _time(name: str, words: str | None) -> datetime | None:
         time = datetime.fromisoformat(words.replace("Z", "+00:00").replace(" ", "+"))
     except ValueError:
         time = None
-    if time is None or time.tzinfo is None:
+    if time is None or time.tzinfo is None or not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise InvalidInput("open311.bad_value", name=name, value=words[:40])
     return time
 

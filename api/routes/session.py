@@ -42,7 +42,7 @@ def sign_out(request: Request, session: SessionDep, at: Now) -> Response:
 def change_password(
     given: NewPassword, session: SessionDep, actor: CurrentActor, at: Now, services: ServicesDep
 ) -> Response:
-    """Ends all sessions of the account but this one, which gets a new cookie."""
+    """Ends all tokens and sessions of the account but this session, which gets a new cookie."""
     accounts.set_password(
         session, username=actor.name, password=given.new_password, old_password=given.old_password, actor=actor, now=at
     )

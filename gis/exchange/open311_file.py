@@ -152,4 +152,6 @@ def _time(value: Any) -> datetime | None:
         time = datetime.fromisoformat(words.replace("Z", "+00:00")) if words else None
     except ValueError:
         return None
+    if time is not None and not 1900 <= time.year <= 2200:
+        return None
     return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

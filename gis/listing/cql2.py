@@ -25,6 +25,7 @@ from gis.listing.things import Field, Thing
 LONGEST = 8000
 DEEPEST = 20
 TERMS_MOST = 200
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 _COMPARISONS = {"=": "=", "<>": "<>", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
 _SPATIAL = {
@@ -208,13 +209,13 @@ class _Reader:
         self._need(")")
         return values
 
-    def _scalar(self) -> Any:
+    def _scalar(self, depth: int = 0) -> Any:
         if self.at >= len(self.tokens):
             self._fail("a value")
         kind, value, _ = self.tokens[self.at]
         self.at += 1
         if kind == "number":
-            return float(value) if re.search(r"[.eE]", value) else int(value)
+            return float(value)
         if kind == "text":
             return value[1:-1].replace("''", "'")
         if kind == "quoted":
@@ -225,11 +226,13 @@ class _Reader:
         if value.upper() in ("TRUE", "FALSE"):
             return value.upper() == "TRUE"
         if self._take("("):
-            return self._function(value.upper())
+            return self._function(value.upper(), depth + 1)
         return {"property": value}
 
-    def _function(self, name: str) -> Any:
-        inner = self._scalar()
+    def _function(self, name: str, depth: int) -> Any:
+        if depth > DEEPEST:
+            _refuse(f"nested deeper than {DEEPEST}")
+        inner = self._scalar(depth)
         self._need(")")
         if name in ("TIMESTAMP", "DATE"):
             return {name.lower(): inner}
@@ -301,6 +304,8 @@ class _Compiler:
             return f"{left} {_COMPARISONS[operator]} {right}"
         if operator == "like":
             _enough(args, 2, 2)
+            if isinstance(args[1], str) and (len(args[1]) - len(args[1].rstrip("\\"))) % 2:
+                _refuse("a pattern ends with a lone backslash")
             left, right = self._pair(args[0], args[1], kind="text")
             return f"{left} LIKE {right}"
         if operator == "between":
@@ -342,7 +347,10 @@ class _Compiler:
                 _refuse("CASEI takes text")
             return f"lower({self._value(tree['args'][0], like)})"
         if isinstance(tree, dict) and "property" in tree:
-            return self._field(tree)[0]
+            sql, known = self._field(tree)
+            if known.kind != like.kind and not {known.kind, like.kind} <= {"integer", "number"}:
+                _refuse(f"{known.name} and {like.name} are of different kinds")
+            return sql
         return self._bound(read_value(tree, like), like)
 
     def _bound(self, value: Any, like: Field) -> str:
@@ -391,7 +399,7 @@ def read_value(value: Any, like: Field) -> Any:
     if like.kind in ("integer", "number") and not isinstance(value, bool):
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if math.isfinite(number) and abs(number) < 1e15:
             return number
@@ -410,6 +418,8 @@ def read_time(words: str) -> datetime:
         time = datetime.fromisoformat(words.strip().upper().replace("Z", "+00:00"))
     except ValueError:
         _refuse(f"{words[:40]} is no time like 2026-03-01T08:00:00+08:00")
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        _refuse(f"the year of {words[:40]} is not of {FIRST_YEAR} to {LAST_YEAR}")
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -8,14 +8,16 @@ field is a column of a town's layer it has its name there, so that what went out
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import text
+from sqlalchemy.exc import DataError, InternalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from gis.errors import NotFound
+from gis.errors import InvalidInput, NotFound
 from gis.listing.window import Box, Filters, Row, fetch
 from gis.permissions import Action
 
@@ -144,7 +146,13 @@ def _under(path: str) -> str:
 
 
 _IN_COMMUNITY = _under("community.path")
-_ANYWHERE = "cardinality(CAST(:scopes AS text [])) > 0"
+# A point of interest has no community of its own: it is of the one that it stands in.
+_IN_ONE_SEEN = f"""
+    ('' = ANY(:scopes) OR EXISTS (
+        SELECT FROM admin_area AS around
+        WHERE around.level = 'community' AND {_under("around.path")} AND ST_Covers(around.geom, poi.geom)
+    ))
+"""
 
 
 def _text(name: str, sql: str, zh: str, en: str, *choices: str) -> Field:
@@ -329,7 +337,7 @@ THINGS: Mapping[str, Thing] = {
         Thing(
             "pois", "兴趣点", "Points of interest", Action.VIEW_MAP,
             "poi LEFT JOIN compound ON poi.compound_id = compound.id",
-            "poi.id", _ANYWHERE, "poi.geom", "point",
+            "poi.id", _IN_ONE_SEEN, "poi.geom", "point",
             (
                 _text("code", "poi.code", "编码", "Code"),
                 _text("kind", "poi.kind", "类型", "Kind"),
@@ -419,13 +427,25 @@ def page(
     filters = _filters(thing, wanted)
     filters.add_given(f"{thing.key} > :after", after=after)
     columns = ", ".join(f'{one.sql} AS "{one.name}"' for one in thing.fields if not one.is_personal)
-    rows = fetch(
-        session,
-        f"SELECT {thing.key} AS id, {geometry.format(shape=thing.shape)} AS geometry, {columns}"
-        f" FROM {thing.source} {thing.beside} {filters.sql()} ORDER BY {thing.key} LIMIT :limit",
-        {**filters.params, "at": wanted.at, "limit": limit + 1},
-    )
+    with _filter_told(wanted):
+        rows = fetch(
+            session,
+            f"SELECT {thing.key} AS id, {geometry.format(shape=thing.shape)} AS geometry, {columns}"
+            f" FROM {thing.source} {thing.beside} {filters.sql()} ORDER BY {thing.key} LIMIT :limit",
+            {**filters.params, "at": wanted.at, "limit": limit + 1},
+        )
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+@contextmanager
+def _filter_told(wanted: Wanted) -> Iterator[None]:
+    """Tell what PostgreSQL or PostGIS will not do of a caller's filter (a relation of collections) as its fault."""
+    try:
+        yield
+    except (DataError, ProgrammingError, InternalError) as error:
+        if not wanted.condition:
+            raise
+        raise InvalidInput("things.bad_filter", why="the database cannot do it") from error
 
 
 def one(session: Session, thing: Thing, key: int, wanted: Wanted, *, geometry: str) -> Row:
@@ -455,7 +475,8 @@ def count(session: Session, thing: Thing, wanted: Wanted) -> int:
     filters = _filters(thing, wanted)
     beside = thing.beside if wanted.uses_beside else ""
     statement = text(f"SELECT count(*) FROM {thing.source} {beside} {filters.sql()}")
-    return int(session.execute(statement, {**filters.params, "at": wanted.at}).scalar_one())
+    with _filter_told(wanted):
+        return int(session.execute(statement, {**filters.params, "at": wanted.at}).scalar_one())
 
 
 def stream(

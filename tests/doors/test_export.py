@@ -242,7 +242,7 @@ def test_rows_are_those_of_the_callers_areas_and_of_the_area_asked_for(shared: A
     assert 0 < part < whole
     code = shared.town.communities[1].code
     assert int(_download(shared, "buildings.csv", area=code).headers["x-rows"]) == whole - part
-    assert _download(shared, "buildings.csv", "dispatcher0", area=code).status_code == 403
+    assert _download(shared, "buildings.csv", "dispatcher0", area=code).status_code == 404
     assert (
         int(_download(shared, "buildings.csv", "dispatcher0", area=shared.town.street.code).headers["x-rows"]) == part
     )
@@ -297,6 +297,7 @@ def test_posts_are_as_of_the_time_and_come_in_as_assignments(shared: Any, tmp_pa
         ("buildings.csv", {"encoding": "gbk"}, 422, "export.bad_encoding"),
         ("compounds.csv", {"at": "2026-03-01T00:00:00Z"}, 422, "export.no_time"),
         ("compounds.csv", {"at": "2026-03-01T00:00:00"}, 422, "http.invalid"),
+        ("grids.csv", {"at": "9999-12-31T23:59:59Z"}, 422, "export.far_time"),
         ("buildings.csv", {"from": "2026-03-01T00:00:00Z"}, 422, "export.bad_interval"),
         ("incidents.csv", {"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"}, 422, "export.bad_interval"),
     ],
@@ -343,7 +344,7 @@ def many(service: Any) -> Any:
         session.execute(
             text(
                 "INSERT INTO poi (code, kind, name, geom) SELECT 'p' || n, 'gate', '门', ST_SetSRID(ST_MakePoint("
-                "124 + n / 1e6, 39), 4326) FROM generate_series(1, 30000) AS n"
+                "124.15 + n / 4e6, 39.865), 4326) FROM generate_series(1, 30000) AS n"
             )
         )
     engine.dispose()

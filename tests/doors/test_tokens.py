@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from gis import tokens
+from gis import accounts, tokens
 from gis.db import make_engine, unit_of_work
 from gis.models import AccessToken, AuditLog
+from gis.permissions import SYSTEM
 from scripts import cli
 from tests.doors.conftest import program, secret_of
 
@@ -80,6 +81,18 @@ def test_a_token_ends_by_its_day_by_hand_and_with_its_account(service: Any) -> N
     listed = owner.get("/api/v1/session/tokens").json()["items"]
     assert listed[0]["revoked_at"]
     assert "token" not in listed[0]
+
+
+def test_a_new_password_ends_the_tokens_too(service: Any) -> None:
+    client = program(service, "viewer")
+    assert client.get("/api/v1/areas").status_code == 200
+    engine = make_engine(service.url)
+    with unit_of_work(engine) as session:
+        accounts.set_password(
+            session, username="viewer", password="another long one", actor=SYSTEM, now=service.clock.now
+        )
+    engine.dispose()
+    assert client.get("/api/v1/areas").json()["code"] == "access.bad_token"
 
 
 def test_the_secret_is_kept_nowhere_and_making_it_is_written_down(service: Any) -> None:
