@@ -246,3 +246,50 @@ def test_history_answers_for_its_time(service: Any) -> None:
     work(service)
     told = service.as_("dispatcher").get(f"{RUNS}/{run['id']}").json()
     assert told["summary"]["reasons"] == {"no_plan_in_force": 2, "no_coordinates": 1}
+
+
+def body(*parts: tuple[str, bytes]) -> dict[str, Any]:
+    """A form of parts, each with its header."""
+    content = b"".join(
+        b"--x\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + data + b"\r\n"
+        for head, data in parts
+    )
+    return {"content": content + b"--x--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        body(*[(f'name="file"; filename="{n}.csv"', b"lon,lat\n1,2\n") for n in range(3)]),
+        body(('name="crs"', b"x" * 5_000_000), ('name="file"; filename="a.csv"', b"lon,lat\n1,2\n")),
+        body(*[(f'name="f{n}"', b"x") for n in range(100)]),
+        body(('name="other"; filename="a.csv"', b"lon,lat\n1,2\n")),
+    ],
+    ids=["files", "long field", "fields", "other name"],
+)
+def test_a_form_is_one_file_and_few_short_fields(service: Any, form: dict[str, Any]) -> None:
+    answer = service.as_("dispatcher").post(RUNS, **form)
+    assert (answer.status_code, answer.json()["code"]) == (422, "geotag.bad_upload")
+    assert incoming(service) == []
+
+
+def test_a_result_is_kept_from_an_owner_who_may_not_see_it_any_more(service: Any) -> None:
+    run = hand_in(service).json()
+    work(service)
+    assert service.as_("dispatcher").get(f"{RUNS}/{run['id']}/result").status_code == 200
+    with unit_of_work(service.app.state.services.engine) as session:
+        stored = session.get_one(geotag_runs.GeotagRun, run["id"])
+        stored.options = {**stored.options, "seen": ["elsewhere"]}
+    answer = service.as_("dispatcher").get(f"{RUNS}/{run['id']}/result")
+    assert answer.json()["code"] == "geotag.no_result"
+
+
+def test_a_locked_accounts_table_is_not_worked_on(service: Any) -> None:
+    run = hand_in(service).json()
+    with unit_of_work(service.app.state.services.engine) as session:
+        from gis.models import UserAccount
+
+        session.get_one(UserAccount, session.get_one(geotag_runs.GeotagRun, run["id"]).owner_id).is_active = False
+    work(service)
+    with unit_of_work(service.app.state.services.engine) as session:
+        assert session.get_one(geotag_runs.GeotagRun, run["id"]).error_code == "geotag.owner_locked"

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gis.errors import GridError, InvalidInput, NotFound, Unavailable
-from gis.geotagging import csv_file, excel_file, heaps, text_blocks
+from gis.geotagging import csv_file, excel_file, heaps, text_blocks, writing
 from gis.geotagging.heaps import HeapCount
 from gis.geotagging.reading import Asked
 from gis.geotagging.running import AHEAD, Summary, Wish, geotag_file, in_order
@@ -301,3 +302,63 @@ def test_any_number_of_threads_gives_the_same_bytes(tmp_path: Path) -> None:
             tag(source, tmp_path / f"{name}{ending}", threads=threads)
     for ending in (".csv", ".parquet", ".ndjson"):
         assert (tmp_path / f"b{ending}").read_bytes() == (tmp_path / f"c{ending}").read_bytes()
+
+
+# --- what one file may cost ---
+
+
+def test_a_header_that_never_ends_costs_no_more_than_its_bytes(tmp_path: Path) -> None:
+    """Millions of line ends behind one mark: looked at once, not once for each."""
+    source = tmp_path / "a.csv"
+    source.write_bytes(b'lon,lat,"never closed' + b"\n" * 2_000_000)
+    assert csv_file.open_csv(source).columns[:2] == ("lon", "lat")
+
+
+def test_more_columns_than_a_table_has_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text(",".join(["lon", "lat", *(["x"] * 3000)]))
+    with pytest.raises(InvalidInput, match=r"geotag\.too_many_columns"):
+        tag(source, tmp_path / "b.csv")
+
+
+def test_a_sheet_with_cells_in_its_far_corners_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "a.xlsx"
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet["A1"], sheet["B1"], sheet["XFD1048576"] = "lon", "lat", 1
+    book.save(source)
+    with pytest.raises(InvalidInput, match=r"geotag\.sheet_too_wide"):
+        tag(source, tmp_path / "b.csv")
+
+
+def test_a_line_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
+    source = tmp_path / "a.ndjson"
+    source.write_bytes(b'{"lon": 1, "x": "' + b"x" * (9 << 20))
+    with pytest.raises(InvalidInput, match=r"geotag\.no_objects"):
+        tag(source, tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("geo", ["[]", "{}x", '{"a": 1}', '{"primary_column": "g", "columns": {"g": {"crs": "mars"}}}'])
+def test_geometry_that_is_described_wrongly_is_told(tmp_path: Path, geo: str) -> None:
+    source = tmp_path / "a.parquet"
+    table_ = pa.table({"g": pa.array([b"x"])}).replace_schema_metadata({"geo": geo})
+    pq.write_table(table_, source)
+    with pytest.raises(GridError, match=r"import\.unreadable_file|geotag\.no_coordinate_columns"):
+        tag(source, tmp_path / "b.csv")
+
+
+def test_a_layer_that_is_a_query_is_refused(tmp_path: Path) -> None:
+    rows, source = tmp_path / "rows.csv", tmp_path / "a.gpkg"
+    rows.write_text(f"lon,lat\n{LON},{LAT}\n")
+    tag(rows, source)
+    with sqlite3.connect(source) as database:
+        database.execute('ALTER TABLE "a" RENAME TO hidden')
+        database.execute("CREATE VIEW a AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT * FROM n")
+    with pytest.raises(InvalidInput, match=r"geotag\.which_layer|import\.unreadable_file"):
+        tag(source, tmp_path / "b.csv")
+
+
+def test_added_words_are_no_formulas() -> None:
+    words = writing.cells_text([pa.chunked_array([pa.array(["=1+1", "-x", "张三", None])])], ",")
+    assert words.to_pylist() == ["'=1+1\n", "'-x\n", "张三\n", "\n", "\n"]
