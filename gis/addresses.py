@@ -285,6 +285,8 @@ class _Reader:
                 self.unit = number
 
     def address(self, plain: str) -> Address:
+        if self.areas and not self.names and self.building is not None:
+            self.names = [[self.areas.pop(), None]]  # a building stands in something smaller than an area: 云景孝区3栋
         names = tuple((str(name), number) for name, number in self.names)
         roads = [at for at, (name, _) in enumerate(names) if _IS_ROAD.search(name)]
         at = next((n for n in roads if names[n][1] is not None), roads[0] if roads else None)

@@ -107,6 +107,8 @@ def test_a_building_in_many_ways(words: str) -> None:
         ("人民路小区3栋", Address(place="人民路小区", building="3")),
         ("铁路家属院3栋", Address(place="铁路家属院", building="3")),
         ("和平里5区3栋", Address(place="和平里5区", building="3")),
+        ("云景孝区3栋", Address(place="云景孝区", building="3")),
+        ("东澜市云景孝区3栋", Address(areas=("东澜市",), place="云景孝区", building="3")),
         ("阳光水岸A区3栋", Address(place="阳光水岸a区", building="3")),
         ("万达广场A座1203室", Address(place="万达广场", building="a", floor=12, room="1203")),
         ("阳光水岸3栋5楼", Address(place="阳光水岸", building="3", floor=5)),
