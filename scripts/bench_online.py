@@ -131,13 +131,15 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float, peers: bo
     rows = [row for row in ROWS if peers or row.server != "tipg"]
     loads: dict[str, Load] = {}
     wrong: dict[str, int] = {}
+    shown = _shown(town)
     with _servers(program, town, {row.server for row in rows}) as addresses:
         for row in rows:
             if row.found is not None:
                 wrong[row.name] = _disagreements(row, addresses[row.server], town, points, wanted)
         for turn in (rows, rows[::-1]):
             for row in turn:
-                urls = [addresses[row.server] + row.path(*point) for point in points.tolist()]
+                kept = [owner in shown for owner in wanted.tolist()] if row.caller == "half" else slice(None)
+                urls = [addresses[row.server] + row.path(*point) for point in points[kept].tolist()]
                 load = measure(urls, seconds=seconds, headers=_headers(row, town))
                 if row.name not in loads or load.per_second > loads[row.name].per_second:
                     loads[row.name] = load
