@@ -92,7 +92,7 @@ def test_what_somebody_else_did_first_is_told_and_shown(visit: Opener, as_user: 
     made = report(ask, f"占道经营 {uuid.uuid4().hex[:6]}")
     seen = visit("dispatcher", "/command", lenient=True)
     # Without the stream the page does not learn of the other's act before its own.
-    seen.page.route("**/api/v1/incidents/stream", lambda route: route.abort())
+    seen.page.route("**/api/v1/incidents/stream*", lambda route: route.abort())
     seen.page.goto(f"/command?incident={made['id']}")
     card = seen.page.get_by_role("complementary", name="事件详情")
     accept = card.get_by_role("button", name="立案")
@@ -108,8 +108,9 @@ def test_what_somebody_else_did_first_is_told_and_shown(visit: Opener, as_user: 
 
 def test_without_the_stream_the_page_asks_again_and_says_so(visit: Opener, as_user: Callable[[str], Ask]) -> None:
     seen = visit("dispatcher", "/command", lenient=True)
-    seen.page.route("**/api/v1/incidents/stream", lambda route: route.abort())
-    seen.page.goto("/command")
+    seen.page.route("**/api/v1/incidents/stream*", lambda route: route.abort())
+    with seen.page.expect_request("**/api/v1/incidents/events?since=*"):  # the same news by number, not the whole list
+        seen.page.goto("/command")
     expect(seen.page.locator("[data-live]")).to_have_attribute("data-live", "polling")
     made = report(as_user("dispatcher"), f"私搭乱建 {uuid.uuid4().hex[:6]}")
     expect(seen.page.locator(f'[data-incident="{made["id"]}"]')).to_be_visible()

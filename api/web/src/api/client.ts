@@ -91,18 +91,27 @@ interface Page<T> {
   features?: T[];
   next: string | null;
   total: number;
+  last_event?: number;
 }
 
-/** All rows of a paged list, up to `most`; `total` tells how many there are. */
-export async function all<T>(url: string, query: Query = {}, most = 5000): Promise<{ rows: T[]; total: number }> {
+interface All<T> {
+  rows: T[];
+  total: number;
+  last_event: number | null;
+}
+
+/** All rows of a paged list, up to `most`; `total` tells how many there are, `last_event` which news they have. */
+export async function all<T>(url: string, query: Query = {}, most = 5000): Promise<All<T>> {
   const rows: T[] = [];
+  let last_event: number | null = null;
   let cursor: string | null = null;
   let total = 0;
   do {
     const page: Page<T> = await get(url, { limit: Math.min(most, 1000), ...query, cursor });
     rows.push(...(page.items ?? page.features ?? []));
     total = page.total;
+    last_event ??= page.last_event ?? null; // of the first page: it is the oldest
     cursor = page.next;
   } while (cursor && rows.length < most);
-  return { rows, total };
+  return { rows, total, last_event };
 }

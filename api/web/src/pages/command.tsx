@@ -108,9 +108,29 @@ function Desk({ session }: { session: Session }) {
   const total = useValue(watch.total);
   const arrived = useValue(watch.arrived);
 
+  // The stream goes on from what the first list has; without a list it says so by itself.
+  const begin = (last: number | null) => {
+    if (live.value) return;
+    const hearer = {
+      incident: (feature: IncidentFeature) => watch.take(feature),
+      plan: () => setPublications((n) => n + 1),
+      reload: () => watch.load(),
+    };
+    live.set(new Live(hearer, last));
+  };
+
   const first = useLoad(() => {
     watch.span = span;
-    return watch.load().then(() => live.value?.fresh());
+    return watch.load().then(
+      (last) => {
+        live.value?.fresh(last);
+        begin(last);
+      },
+      (reason) => {
+        begin(null);
+        throw reason;
+      },
+    );
   }, [span, language]);
   const categories = useLoad(
     (signal) =>
@@ -126,15 +146,7 @@ function Desk({ session }: { session: Session }) {
     if (place) setChosen(null);
   }, [place]);
 
-  useEffect(() => {
-    const stream = new Live({
-      incident: (feature) => watch.take(feature),
-      plan: () => setPublications((n) => n + 1),
-      reload: () => watch.load(),
-    });
-    live.set(stream);
-    return () => stream.close();
-  }, []);
+  useEffect(() => () => live.value?.close(), []);
 
   const found = useMemo(() => matching(list ?? [], { category, words }), [list, category, words]);
   const shown = useMemo(

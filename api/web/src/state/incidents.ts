@@ -45,12 +45,14 @@ export class Watch {
   readonly arrived = new Value<Id[]>([]);
   span: Span = "7d";
 
-  async load(): Promise<void> {
+  /** Gives the number of the last news that the list has. */
+  async load(): Promise<number | null> {
     const hours = HOURS[this.span];
     const from = hours === null ? null : new Date(Date.now() - hours * 3_600_000).toISOString();
-    const { rows, total } = await all<IncidentFeature>("/api/v1/incidents", { from }, MOST);
+    const { rows, total, last_event } = await all<IncidentFeature>("/api/v1/incidents", { from }, MOST);
     this.list.set(rows);
     this.total.set(total);
+    return last_event;
   }
 
   take(change: IncidentFeature): void {
