@@ -52,12 +52,14 @@ def work_off(session: Session, *, limit: int | None = None) -> int:
     if not _is_stale(session) or not _alone(session, waits=limit is None):
         return 0
     done = 0
+    moved: set[str] = set()
     while limit is None or done < limit:
         changed = _take(session, CHUNK if limit is None else min(CHUNK, limit - done))
         if not changed:
             break
-        _renew(session, changed)
+        moved |= _renew(session, changed)
         done += sum(map(len, changed.values()))
+    _renew_roads(session, sorted(moved))
     if done > SOME:
         _tidy(session)
     return done
@@ -85,8 +87,10 @@ def rebuild(session: Session) -> int:
         session.execute(
             text(f"INSERT INTO search_stale (kind, ref_id) SELECT '{kind}', id FROM {table} {condition} ORDER BY id")
         )
+    moved: set[str] = set()
     while changed := _take(session, CHUNK):
-        _renew(session, changed)
+        moved |= _renew(session, changed)
+    _renew_roads(session, sorted(moved))
     _tidy(session)
     return int(session.scalar(text("SELECT count(*) FROM search_entry")) or 0)
 
@@ -155,7 +159,8 @@ def _tidy(session: Session) -> None:
 # --- making entries ---------------------------------------------------------------------------------------------------
 
 
-def _renew(session: Session, changed: Mapping[str, Sequence[int]]) -> None:
+def _renew(session: Session, changed: Mapping[str, Sequence[int]]) -> set[str]:
+    """Make the entries of these rows; gives the communities whose roads may be others now."""
     moved: list[str] = []
     for kind in ("area", "compound", "building", "cell", "poi", "staff"):
         if ids := list(changed.get(kind, ())):
@@ -170,8 +175,7 @@ def _renew(session: Session, changed: Mapping[str, Sequence[int]]) -> None:
                 moved += [row["path"] for row in rows]
             if kind == "compound":  # buildings bear its name
                 _note_buildings(session, ids)
-    if moved:
-        _renew_roads(session, sorted(set(moved)))
+    return set(moved)
 
 
 def _move(session: Session, ids: list[int]) -> list[str]:
@@ -265,6 +269,8 @@ _MAKERS: Mapping[str, Callable[[Row], list[Entry]]] = {
 
 def _renew_roads(session: Session, paths: list[str]) -> None:
     """Roads, and places that no compound stands for, from the addresses of whole communities."""
+    if not paths:
+        return
     session.execute(_DELETE_ROADS, {"paths": paths})
     for kind in ("road", "place"):
         rows = fetch(session, _ROADS if kind == "road" else _PLACES, {"paths": paths})
