@@ -235,19 +235,23 @@ def _commands(of: _Outlines, scale: float, *, is_exact: bool) -> tuple[Bytes, In
     Borders are simplified from node to node, the same for all who share them; with half the detail where a polygon
     would not be valid, for its neighbours too. What is not valid even so GEOS rounds.
     """
-    is_fixed = of.is_node.copy()
-    detail = DETAIL / scale
-    for _ in range(TRIES):
-        stays = np.ones(len(of.x), dtype=bool) if is_exact else _stays(of, is_fixed, DETAIL / scale)
+    is_fixed, detail = of.is_node.copy(), DETAIL / scale
+    everything = np.ones(len(of.features) - 1, dtype=bool)
+    stays = np.ones(len(of.x), dtype=bool) if is_exact else _stays(of, is_fixed, detail, everything)
+    for tried in range(1, TRIES + 1):
         rings = np.concatenate([[0], np.cumsum(stays)])[of.rings]
         x, y = of.x[stays] * scale, of.y[stays] * scale
         blob, first, anchor, box, state = kernel.quantise(x, y, rings, of.polygons, of.features, True)
         broken = state == 2
-        if is_exact or not broken.any():
+        if is_exact or tried == TRIES or not broken.any():
             break
-        detail /= 2
-        closer = _stays(of, of.is_node, detail) & broken[of.feature_of_point]
-        is_fixed[of.vertex[closer]] = True
+        added = np.zeros(len(is_fixed), dtype=bool)
+        added[of.vertex[_stays(of, of.is_node, detail / 2**tried, broken)]] = True
+        is_fixed |= added
+        touched = np.zeros(len(everything), dtype=bool)
+        touched[of.feature_of_point[added[of.vertex]]] = True
+        stays[touched[of.feature_of_point]] = False
+        stays |= _stays(of, is_fixed, detail, touched)
     for cell in np.flatnonzero(broken)[::-1].tolist():
         mended = kernel.quantise(*_mended(x, y, rings, of, cell), False)
         blob = np.concatenate([blob[: first[cell]], mended[0], blob[first[cell] :]])
@@ -256,8 +260,14 @@ def _commands(of: _Outlines, scale: float, *, is_exact: bool) -> tuple[Bytes, In
     return blob, first, anchor, box
 
 
-def _stays(of: _Outlines, is_fixed: NDArray[np.bool_], detail: float) -> NDArray[np.bool_]:
-    return kernel.fewer(of.x, of.y, of.vertex, of.rings, is_fixed, detail)
+def _stays(of: _Outlines, is_fixed: NDArray[np.bool_], detail: float, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which points of some cells stay; none of the others'."""
+    stays = wanted[of.feature_of_point]
+    sizes = np.diff(of.rings)
+    ring_wanted = wanted[np.repeat(np.arange(len(wanted)), np.diff(of.polygons[of.features]))]
+    rings = np.concatenate([[0], np.cumsum(sizes[ring_wanted])])
+    stays[stays] = kernel.fewer(of.x[stays], of.y[stays], of.vertex[stays], rings, is_fixed, detail)
+    return stays
 
 
 def _mended(x: Floats, y: Floats, rings: Ints, of: _Outlines, cell: int) -> tuple[Floats, Floats, Ints, Ints, Ints]:
@@ -342,6 +352,8 @@ def value_of(value: str | int | bool) -> bytes:
 
 def message(field: int, content: bytes) -> bytes:
     """A field of bytes in a protobuf message."""
+    if field < 16 and len(content) < 128:  # nearly always: both numbers take a byte
+        return bytes((field << 3 | 2, len(content))) + content
     return varint(field << 3 | 2) + varint(len(content)) + content
 
 

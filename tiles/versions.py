@@ -26,7 +26,7 @@ from tiles.layers import LAYERS
 log = logging.getLogger("wangge.tiles")
 
 KIND = "cells"
-FORM = "2"
+FORM = "3"
 """Part of a version's name, so that arrays of another form are never read as these: to be raised when it changes."""
 OVERHEAD = 30
 """Bytes that a cell takes beside its commands, about."""
