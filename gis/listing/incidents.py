@@ -90,10 +90,10 @@ class IncidentFilter:
 
 def incidents(session: Session, window: Window, *, scopes: Sequence[str], wanted: IncidentFilter) -> Listed:
     """Incidents in the scopes, those reported last first."""
-    filters, prelude = _narrowed(session, scopes, wanted)
+    filters = _narrowed(session, scopes, wanted)
     filters.within("incident.geom", window.bbox)
     _plan_afresh(session)
-    total, is_estimate = _total(session, filters, prelude)
+    total, is_estimate = _total(session, filters)
     if window.cursor is not None:
         last = fetch(session, "SELECT reported_at FROM incident WHERE id = :id", {"id": window.cursor})
         filters.add(
@@ -106,7 +106,7 @@ def incidents(session: Session, window: Window, *, scopes: Sequence[str], wanted
     # The page is found in the rows alone; only its rows are joined with their names.
     rows = fetch(
         session,
-        f"{prelude} SELECT {COLUMNS}{shape} FROM (SELECT * FROM incident {filters.sql()} {order} LIMIT :limit) AS"
+        f"SELECT {COLUMNS}{shape} FROM (SELECT * FROM incident {filters.sql()} {order} LIMIT :limit) AS"
         f" {SOURCE} {order}",
         {**filters.params, "limit": window.limit + 1},
     )
@@ -121,7 +121,7 @@ def counts(session: Session, *, scopes: Sequence[str], wanted: IncidentFilter, b
 
     Of a long period whole months come from the tally that triggers keep, and only its ends from the rows.
     """
-    filters, prelude = _narrowed(session, scopes, wanted)
+    filters = _narrowed(session, scopes, wanted)
     column, named = _COUNTED[by]
     months = _whole_months(wanted)
     source = (
@@ -147,7 +147,7 @@ def counts(session: Session, *, scopes: Sequence[str], wanted: IncidentFilter, b
     _plan_afresh(session)
     return fetch(
         session,
-        f"{prelude or 'WITH'}{',' if prelude else ''} counted AS MATERIALIZED ({counted})"
+        f"WITH counted AS MATERIALIZED ({counted})"
         f" SELECT * FROM ({named}) AS named ORDER BY count DESC, key LIMIT 5000",
         filters.params,
     )
@@ -179,9 +179,9 @@ def _plan_afresh(session: Session) -> None:
     session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
-def _total(session: Session, filters: Filters, prelude: str) -> tuple[int, bool]:
+def _total(session: Session, filters: Filters) -> tuple[int, bool]:
     """Rows in all pages, and whether that is an estimate."""
-    counted = f"{prelude} SELECT 1 FROM incident {filters.sql()}"
+    counted = f"SELECT 1 FROM incident {filters.sql()}"
     [row] = fetch(
         session,
         f"SELECT count(*) AS total FROM ({counted} LIMIT :most) AS first",
@@ -225,7 +225,7 @@ def log(session: Session, incident_id: int) -> list[Row]:
     )
 
 
-def _narrowed(session: Session, scopes: Sequence[str], wanted: IncidentFilter) -> tuple[Filters, str]:
+def _narrowed(session: Session, scopes: Sequence[str], wanted: IncidentFilter) -> Filters:
     """Conditions on the rows of incidents alone, so that their indexes serve."""
     filters = Filters()
     if EVERYWHERE not in scopes:
@@ -253,7 +253,7 @@ def _narrowed(session: Session, scopes: Sequence[str], wanted: IncidentFilter) -
         filters.add("(incident.closed_at IS NULL) = :is_open", is_open=wanted.is_open)
     if wanted.q:
         filters.add("(strpos(incident.title, :q) > 0 OR starts_with(incident.code, :q))", q=wanted.q)
-    if wanted.grid_id is not None:
-        filters.add("incident.grid_id IN (SELECT below.id FROM below)", grid_id=wanted.grid_id)
-        return filters, BELOW
-    return filters, ""
+    if wanted.grid_id is not None:  # as numbers that the planner can look up: it would take any cell for a small one
+        below = fetch(session, f"{BELOW} SELECT id FROM below ORDER BY id", {"grid_id": wanted.grid_id})
+        filters.add("incident.grid_id = ANY(:grids)", grids=[row["id"] for row in below])
+    return filters

@@ -8,18 +8,24 @@ WITH bounds AS MATERIALIZED (
         2 * 40075016.68 / (4096 * (1::bigint << :z)) AS detail_m
 ),
 
--- Two halves, so that each has its index: the open ones by place, those ended lately by time or place. Of two years'
--- incidents both are few.
+-- Two halves, so that each has its index: the open ones by place, those ended lately by time. Of two years' incidents both
+-- are few; left to itself the planner would look through all that ever happened at a place.
+lately AS MATERIALIZED (
+    SELECT id, status, severity, category, code, area_id, geom
+    FROM incident
+    WHERE closed_at > CAST(:at AS timestamptz) - interval '7 days'
+),
+
 recent AS MATERIALIZED (
     SELECT incident.id, incident.status, incident.severity, incident.category, incident.code, incident.area_id, incident.geom
     FROM incident
     CROSS JOIN bounds
     WHERE incident.closed_at IS NULL AND incident.geom && bounds.reach
     UNION ALL
-    SELECT incident.id, incident.status, incident.severity, incident.category, incident.code, incident.area_id, incident.geom
-    FROM incident
+    SELECT lately.id, lately.status, lately.severity, lately.category, lately.code, lately.area_id, lately.geom
+    FROM lately
     CROSS JOIN bounds
-    WHERE incident.closed_at > CAST(:at AS timestamptz) - interval '7 days' AND incident.geom && bounds.reach
+    WHERE lately.geom && bounds.reach
 ),
 
 shown AS MATERIALIZED (
