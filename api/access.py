@@ -67,6 +67,7 @@ class AccessCache:
         self._known: dict[Credential, Access] = {}
         self._by_headers: dict[Headers, Access] = {}
         self._generation = 0
+        self._swept_at = 0.0
         notices.subscribe(CHANNEL, self._heard, self.forget_all)
 
     def seen(self, scope: MutableMapping[str, Any]) -> Access | None:
@@ -93,6 +94,8 @@ class AccessCache:
         """
         generation = self._generation
         began = time.monotonic()
+        if began >= self._swept_at + self._kept_s:
+            self._sweep(began)
         access = Access(look_up(), began + self._kept_s)
         if len(self._by_headers) + len(self._known) >= LONGEST:
             self.forget_all()
@@ -110,6 +113,12 @@ class AccessCache:
         self._generation += 1
         self._known = {}
         self._by_headers = {}
+
+    def _sweep(self, now: float) -> None:
+        """Forget who is past their time: an entry holds on to the version that it was last answered by."""
+        self._swept_at = now
+        self._known = {key: one for key, one in list(self._known.items()) if now < one.until}
+        self._by_headers = {key: one for key, one in list(self._by_headers.items()) if now < one.until}
 
     def _heard(self, user: str) -> None:
         self._generation += 1

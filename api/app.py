@@ -62,7 +62,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     # Of its own, so that news wait for nobody's request.
     news_engine = make_engine(url, pool_size=1)
     notices = Notices(url)
-    keeper = Keeper(engine, notices, clock=clock)
+    keeper = Keeper(news_engine, notices, clock=clock)
     access = AccessCache(notices)
     present = Present(engine, store_of(settings), keeper)
     services = deps.Services(
@@ -77,6 +77,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         present=present,
         locate=FastLocate(present, clock=clock, who=access.seen),
         few=CapacityLimiter(deps.FEW),
+        bodies=CapacityLimiter(8),
         crunchers=CapacityLimiter(max(1, (os.cpu_count() or 2) // 2)),
     )
 

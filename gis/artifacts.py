@@ -25,6 +25,8 @@ KEPT = 3
 """Versions of a kind that stay: the present one, the one before, which others may still be loading, and one more."""
 YOUNG_S = 600.0
 """One that was asked for so lately is never cleared away: someone may be about to open it."""
+LEFT_S = 3600.0
+"""Nobody builds for so long: what is older was left by a process that was killed."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
@@ -87,7 +89,9 @@ class ArtifactStore:
         return self.folder / kind / key
 
     def _make(self, final: Path, build: Callable[[Path], None]) -> None:
-        final.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)  # telephone numbers are in it
+        final.parent.mkdir(exist_ok=True)
         with _alone(final.with_name(f".{final.name}.lock")):
             if final.is_dir():  # made while we waited
                 return
@@ -104,18 +108,24 @@ class ArtifactStore:
         self._prune(final)
 
     def _prune(self, newest: Path) -> None:
-        """Clear away the oldest of a kind, whichever process made them."""
+        """Clear away the oldest of a kind, and what killed processes left, whichever process made them."""
+        for left in (*newest.parent.glob(".*.part"), *newest.parent.glob(".*.gone")):
+            if time.time() - _used_at(left) > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
         aged = sorted(
-            (
-                (path.stat().st_mtime, path)
-                for path in newest.parent.iterdir()
-                if path.name[0] != "." and path != newest
-            ),
+            ((_used_at(path), path) for path in newest.parent.iterdir() if path.name[0] != "." and path != newest),
             reverse=True,
         )
         for used_at, path in aged[self.kept - 1 :]:
             if time.time() - used_at > YOUNG_S:
                 self.discard(newest.parent.name, path.name)
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process has just cleared it away
+        return time.time()
 
 
 @contextmanager

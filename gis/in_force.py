@@ -27,6 +27,7 @@ log = logging.getLogger("wangge.in_force")
 
 POLL_S = 5.0
 """So late at most is a change seen whose notice was lost."""
+_STOP_S = 2.0
 PLAN_CHANNEL, PEOPLE_CHANNEL = "wangge_plan", "wangge_people"
 
 
@@ -141,7 +142,7 @@ class Keeper:
         finally:
             self._stopping.set()
             self._woken.set()
-            thread.join()
+            thread.join(_STOP_S)  # a daemon: what it still builds is given up
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any
 
+import anyio
 import anyio.to_thread
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.routing import APIRoute
@@ -36,6 +37,9 @@ class _PlainFirst(APIRoute):
 
         return handle
 
+
+BODY_S = 30.0
+"""A body that takes longer is given up: so many are read at a time only."""
 
 router = APIRouter(prefix="/api/v1", tags=["geotag"], route_class=_PlainFirst)
 _HEADERS = {"Cache-Control": "no-store"}
@@ -94,6 +98,11 @@ async def locate_many(request: Request, access: Known) -> Response:
     index = here.present.at(here.clock())
     if index is None:
         raise Unavailable("locate.not_ready")
-    work = partial(many.READERS[kind], await request.body(), index, view_of(index, access))
-    body = await anyio.to_thread.run_sync(work, limiter=here.crunchers)
+    async with here.bodies:  # the others wait before they have sent anything
+        with anyio.move_on_after(BODY_S) as patience:
+            given = await request.body()
+        if patience.cancelled_caught:
+            raise HTTPException(408)
+        work = partial(many.READERS[kind], given, index, view_of(index, access))
+        body = await anyio.to_thread.run_sync(work, limiter=here.crunchers)
     return Response(body, 200, _HEADERS, kind if kind == "application/json" else many.ARROW)

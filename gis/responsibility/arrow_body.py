@@ -30,9 +30,10 @@ def points_of(body: bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             if not all(kinds.get(name) in _KINDS for name in ("lon", "lat")):
                 raise InvalidInput("locate.bad_body", reason="lon, lat: double")
             table = reader.read_all()
-    except (pa.ArrowException, struct.error, ValueError, IndexError) as error:
+        table.validate(full=True)  # lengths are only said by the sender
+        return _numbers(table["lon"]), _numbers(table["lat"])
+    except (pa.ArrowException, OSError, struct.error, ValueError, KeyError, IndexError) as error:
         raise InvalidInput("locate.bad_body", reason=str(error)[:200]) from error
-    return _numbers(table["lon"]), _numbers(table["lat"])
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

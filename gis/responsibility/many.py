@@ -104,7 +104,8 @@ def placed(index: Responsibility, view: View, lon: ArrayLike, lat: ArrayLike, *,
 def _as_arrow(lon: Floats, lat: Floats, index: Responsibility, view: View, *, threads: int) -> bytes:
     grounds = placed(index, view, lon, lat, threads=threads)
     table = index.ground_table
-    if len(grounds) * 4 < table.num_rows:  # a few points of a city: only the cells that occur
+    if view.sees is not None or len(grounds) * 4 < table.num_rows:
+        # Only the cells that occur: others are not everybody's to know, and a few points of a city need few.
         occurring, rows = _occurring(grounds, table.num_rows)
         table = table.take(pa.array(occurring))
         head = _arrow_head(table, index.version)

@@ -55,7 +55,13 @@ class Present:
 
     def _change(self, found: InForce) -> None:
         began = time.perf_counter()
-        loaded = load(self._store, self._engine, found)
+        try:
+            loaded = load(self._store, self._engine, found)
+        except Exception:
+            # Another version is in force and cannot be had: the database answers, not a plan that is over.
+            if self._loaded is not None and self._loaded.version != found.version:
+                self._loaded = None
+            raise
         self._loaded = loaded
         self.swap_ms = (time.perf_counter() - began) * 1e3
         self.is_there.set()

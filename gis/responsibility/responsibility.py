@@ -313,6 +313,7 @@ def _builder(engine: Engine, found: InForce, write: Callable[[Session, Path], No
         with unit_of_work(engine) as session:
             session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             session.execute(text("SET LOCAL statement_timeout = '10min'"))
+            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # the index is built within
             same = in_force(session, found.at)
             if (same.cells_key, same.people_key) != (found.cells_key, found.people_key):
                 raise Conflict("responsibility.moved")

@@ -346,6 +346,23 @@ def test_a_body_that_cannot_be_read_is_refused(awake: Any, kind: str, body: byte
     assert (answer.status_code, answer.json()["code"]) == (422, "locate.bad_body")
 
 
+def test_a_stream_that_says_more_than_it_holds_is_refused(awake: Any) -> None:
+    body = stream(pa.table({"lon": [1.0] * 4, "lat": [2.0] * 4}))
+    four, many = (4).to_bytes(8, "little"), (1_000_000).to_bytes(8, "little")
+    head, rest = body[:200], body[200:]
+    answer = awake.as_("viewer").post(AT, content=head + rest.replace(four, many), headers={"Content-Type": ARROW})
+    assert (answer.status_code, answer.json()["code"]) == (422, "locate.bad_body")
+
+
+def test_the_words_of_an_answer_are_those_of_cells_that_may_be_seen(awake: Any) -> None:
+    body = stream(pa.table({"lon": [lon for lon, _ in POINTS] * 20, "lat": [lat for _, lat in POINTS] * 20}))
+    answer = awake.as_("viewer1").post(AT, content=body, headers={"Content-Type": ARROW})
+    with pa.ipc.open_stream(answer.content) as reader:
+        codes = reader.read_all()["grid"].combine_chunks().dictionary.to_pylist()
+    assert codes
+    assert all(code.startswith(awake.town.communities[1].code) for code in codes)
+
+
 def test_too_many_points_unknown_forms_and_no_index_are_told(own: Any) -> None:
     client = own.as_("viewer")
     many = client.post(AT, json={"points": [[1.0, 2.0]] * 10_001})
