@@ -234,7 +234,7 @@ def scopes_now(services: Services, shown: Credential | None, action: Action) -> 
         actor = access.actor if access is not None else _look_up(services, shown)
     except NotSignedIn:
         return None
-    return scopes(actor, action) or None
+    return None if actor.must_change_password else scopes(actor, action) or None
 
 
 def _aware(value: datetime) -> datetime:
