@@ -38,7 +38,18 @@ START_S = 120.0
 SETTLE_S = 6.0
 """Until what the server makes of the plan in force does not compete with the first reports any more."""
 OUTSIDERS = 5
-COLUMNS = ("p50_ms", "p99_ms", "max_ms", "answered_p50_ms", "answered_p99_ms", "lost", "twice", "replayed", "leaked")
+COLUMNS = (
+    "p50_ms",
+    "p99_ms",
+    "max_ms",
+    "storm_p99_ms",
+    "answered_p50_ms",
+    "answered_p99_ms",
+    "lost",
+    "twice",
+    "replayed",
+    "leaked",
+)
 
 
 @click.command("live")
@@ -52,8 +63,8 @@ def command(program: Program, listeners: int, rate: float, seconds: float, as_js
 
     \b
     Times begin when a report is due to be sent and end when a listener has it. A fifth of the listeners lose their
-    connection twice and come back with the last number seen: what they missed is counted as replayed, not timed. A few
-    listeners more may see none of it: what they hear is counted as leaked.
+    connection twice, all at once, and come back with the last number seen: what they missed is counted as replayed, and
+    times of these moments apart (storm). A few listeners more may see none of it: what they hear is counted as leaked.
     """
     with bench_database(program.settings, buildings_of_a_cell=1) as town:
         wish = _wish(town, listeners=listeners, rate=rate, seconds=seconds)

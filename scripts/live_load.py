@@ -24,6 +24,8 @@ import uvloop
 MARK = b"bench-"
 DIGITS = 7
 AWAY_S = 0.7
+CALM_S = 0.3
+"""So long before and after connections are broken times count as those of a storm."""
 PATIENCE_S = 10.0
 POSTING = 16
 """Connections that reports leave by."""
@@ -118,6 +120,11 @@ class Book:
         self.answered_s: list[float] = []
         self.refused = 0
         self.all_heard_at = [0.0] * count
+        self.storms: list[tuple[float, float]] = []
+
+    def is_stormy(self, number: int) -> bool:
+        """Whether a report was sent while many connections were broken and made again."""
+        return any(begin <= self.sent_at[number] <= end for begin, end in self.storms)
 
     def note(self, number: int, at: float) -> None:
         """A report was heard by somebody."""
@@ -140,7 +147,7 @@ async def run(wish: Wish) -> dict[str, Any]:
     opened_s = time.perf_counter() - began
     post = await (_bare_poster(wish) if wish.conninfo else _poster(wish))
     cut = [] if wish.conninfo else ears[: round(wish.listeners * wish.cut_part)]
-    cutting = [loop.create_task(_cut(loop, wish, cut, wish.seconds * part)) for part in (1 / 3, 2 / 3)]
+    cutting = [loop.create_task(_cut(loop, wish, cut, wish.seconds * part)) for part in (1 / 3, 2 / 3) if cut]
     await _send_all(wish, book, post)
     await asyncio.gather(*cutting)
     await _wait_for_all(ears, count)
@@ -154,6 +161,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, wish: Wish, ear: Ear) -> Non
 async def _cut(loop: asyncio.AbstractEventLoop, wish: Wish, ears: list[Ear], after_s: float) -> None:
     """Break connections, and come back a little later with the last number seen."""
     await asyncio.sleep(after_s)
+    began = time.perf_counter() - CALM_S
     for ear in ears:
         if ear.transport is not None:
             ear.transport.abort()
@@ -161,6 +169,7 @@ async def _cut(loop: asyncio.AbstractEventLoop, wish: Wish, ears: list[Ear], aft
     for ear in ears:
         ear.back_since = time.perf_counter()
     await asyncio.gather(*(_connect(loop, wish, ear) for ear in ears))
+    ears[0].book.storms.append((began, time.perf_counter() + CALM_S))
 
 
 async def _send_all(wish: Wish, book: Book, post: Callable[[int], Awaitable[bool]]) -> None:
@@ -261,7 +270,10 @@ def _figures(
     wish: Wish, book: Book, ears: list[Ear], outside: list[Ear], opened_s: float, cut: list[Ear]
 ) -> dict[str, Any]:
     count = len(book.sent_at)
-    at_once = np.array([at - book.sent_at[n] for ear in ears for n, at, is_late in ear.heard if not is_late]) * 1000
+    stormy = [book.is_stormy(number) for number in range(count)]
+    told = [(at - book.sent_at[n], stormy[n]) for ear in ears for n, at, is_late in ear.heard if not is_late]
+    at_once = np.array([taken for taken, is_stormy in told if not is_stormy]) * 1000
+    in_storms = np.array([taken for taken, is_stormy in told if is_stormy]) * 1000
     last = np.array([heard - sent for heard, sent in zip(book.all_heard_at, book.sent_at, strict=True)]) * 1000
     answered = np.array(book.answered_s) * 1000
     return {
@@ -273,6 +285,7 @@ def _figures(
         "p50_ms": _percentile(at_once, 50),
         "p99_ms": _percentile(at_once, 99),
         "max_ms": _percentile(at_once, 100),
+        "storm_p99_ms": _percentile(in_storms, 99),
         "last_listener_p50_ms": _percentile(last, 50),
         "answered_p50_ms": _percentile(answered, 50),
         "answered_p99_ms": _percentile(answered, 99),
