@@ -99,9 +99,7 @@ def _build(url: str) -> tuple[SmallTown, int]:
         with unit_of_work(engine) as session:
             town = make_town(session, communities=2)
             plan = make_plan(session, town, stack=0)
-            plans.publish(
-                session, plan.id, effective_from=LONG_AGO + timedelta(days=1), actor=SYSTEM, now=LONG_AGO
-            )
+            plans.publish(session, plan.id, effective_from=LONG_AGO + timedelta(days=1), actor=SYSTEM, now=LONG_AGO)
             make_category(session)
             _add_people(session, plan.id)
             for name, (role, community) in ACCOUNTS.items():
