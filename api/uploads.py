@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def _text(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", errors="replace").replace("\0", "").strip()
 
 
-async def receive(request: Request, folder: Path) -> AsyncIterator[Upload]:
+async def receive(request: Request, folder: Path) -> AsyncGenerator[Upload]:
     """Take a multipart form with one file (``file``); what is still in the folder afterwards is removed.
 
     Raises

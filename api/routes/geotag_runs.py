@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -48,8 +49,10 @@ async def _received(
         raise Conflict("geotag.upload_busy")
     _SENDING.add(user)
     try:
-        async for upload in uploads.receive(request, geotag_runs.folder_of(services(request).settings)):
-            yield access, upload
+        # Closed here: left to itself, what a refusal interrupts would be cleared away some time after the answer.
+        async with aclosing(uploads.receive(request, geotag_runs.folder_of(services(request).settings))) as received:
+            async for upload in received:
+                yield access, upload
     finally:
         _SENDING.discard(user)
 

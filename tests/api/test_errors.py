@@ -48,7 +48,7 @@ CASES = [
     ("viewer", "GET", "/tiles/grids/21/1/1.mvt", None, 422, "tile.out_of_range"),
     ("viewer", "GET", "/tiles/grids/40/1/1.mvt", None, 422, "tile.out_of_range"),
     ("viewer", "GET", "/tiles/grids/3/8/1.mvt", None, 422, "tile.out_of_range"),
-    ("viewer", "GET", "/tiles/grids/-1/0/0.mvt", None, 422, "tile.out_of_range"),
+    ("viewer", "GET", "/tiles/grids/-1/0/0.mvt", None, 422, "tile.not_numbers"),
     ("viewer", "GET", "/tiles/roads/3/1/1.mvt?plan=1", None, 422, "tile.no_draft"),
     ("viewer", "GET", "/api/v1/areas?q=%00", None, 400, "http.bad_request"),
     ("viewer", "GET", "/api/v1/areas/%00", None, 400, "http.bad_request"),

@@ -45,8 +45,8 @@ def test_from_initials_by_keyboard_to_the_people(visit: Opener) -> None:
     page.keyboard.type(initials(building["compound_name"]) + building["name"].rstrip("栋"))
     expect(options(page).first).to_contain_text(building["compound_name"])
     expect(box(page)).to_have_attribute("aria-expanded", "true")
+    expect(box(page)).to_have_attribute("aria-activedescendant", re.compile("."))
     active = box(page).get_attribute("aria-activedescendant")
-    assert active
     expect(page.locator(f'[id="{active}"]')).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
     card = page.get_by_role("complementary", name="搜索到的地点")
@@ -55,6 +55,7 @@ def test_from_initials_by_keyboard_to_the_people(visit: Opener) -> None:
     expect(card.locator(".person-phone").first).to_have_attribute("href", re.compile("tel:1"))
     expect(box(page)).to_have_attribute("aria-expanded", "false")
     seen.wait_for_map()
+    expect(page).to_have_url(re.compile(r"at=[\d.]+,[\d.]+,1[6-9]"))  # written once the flight has ended
     lon, lat, zoom = (float(part) for part in re.search(r"at=([\d.,]+)", page.url)[1].split(","))  # type: ignore[index]
     assert zoom > 16
     assert abs(lon - building["lon"]) < 0.004
@@ -157,6 +158,7 @@ def test_what_was_chosen_before_is_offered_again_but_no_people(visit: Opener) ->
     person = seen.api("GET", "/api/v1/staff?limit=1")["items"][0]["name"]
     for words in (person, building["compound_name"]):
         box(page).fill(words)
+        expect(options(page).first).to_contain_text(words)  # no longer what was found before
         options(page).first.click()
         expect(page.locator("[data-found-card]")).to_contain_text(words)
     page.get_by_role("button", name="清空搜索框").click()

@@ -58,8 +58,12 @@ def filled(engine: Engine) -> Iterator[Session]:
             "ix_building_search",
         ),
         # Closed, because while the table is empty the small index of open incidents is as good for an open one.
-        ("SELECT id FROM incident WHERE grid_id = 1 AND status = 'closed'", {}, "ix_incident_grid_id_status"),
-        ("SELECT id FROM incident WHERE reported_at > now() - interval '1 day'", {}, "ix_incident_reported_at"),
+        ("SELECT title FROM incident WHERE grid_id = 1 AND status = 'closed'", {}, "ix_incident_grid_id_status"),
+        (
+            "SELECT id FROM incident WHERE reported_at > now() ORDER BY reported_at, id LIMIT 9",
+            {},
+            "ix_incident_period",
+        ),
         ("SELECT id FROM incident WHERE geom && ST_MakeEnvelope(0, 0, 1, 1, 4326)", {}, "idx_incident_geom"),
         ("SELECT grid_id FROM grid_part WHERE building_id = 1", {}, "ix_grid_part_building_id"),
         ("SELECT id FROM incident_event WHERE recorded_at > now()", {}, "ix_incident_event_recorded_at"),
