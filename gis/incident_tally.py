@@ -15,7 +15,7 @@ def sum_up(session: Session) -> int:
 
     Readers see the rows before or after, the sums are the same. Rows that come meanwhile stay for the next time.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(7306813)"))
+    session.execute(text("SELECT pg_advisory_xact_lock(7306815)"))
     gone = session.execute(
         text(
             """

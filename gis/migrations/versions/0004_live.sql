@@ -14,7 +14,7 @@ CREATE TABLE live_event (
 
 CREATE FUNCTION tell_live() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(7306812);
+    PERFORM pg_advisory_xact_lock(7306814);
     IF TG_TABLE_NAME = 'plan' THEN
         INSERT INTO live_event (plan_id) VALUES (NEW.id);
     ELSE
