@@ -91,8 +91,9 @@ def test_what_somebody_else_did_first_is_told_and_shown(visit: Opener, as_user: 
     ask = as_user("dispatcher")
     made = report(ask, f"占道经营 {uuid.uuid4().hex[:6]}")
     seen = visit("dispatcher", "/command", lenient=True)
-    # Without the stream the page does not learn of the other's act before its own.
-    seen.page.route("**/api/v1/incidents/stream*", lambda route: route.abort())
+    # Without news, streamed or asked for, the page does not learn of the other's act before its own.
+    for news in ("stream", "events"):
+        seen.page.route(f"**/api/v1/incidents/{news}*", lambda route: route.abort())
     seen.page.goto(f"/command?incident={made['id']}")
     card = seen.page.get_by_role("complementary", name="事件详情")
     accept = card.get_by_role("button", name="立案")
