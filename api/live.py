@@ -147,12 +147,14 @@ class Broadcaster:
                 self._read_once.clear()
                 self._woken.set()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._read_once.wait(), POLL_S)
+                    async with asyncio.timeout(POLL_S):
+                        await self._read_once.wait()
 
-    def hello(self) -> bytes:
-        """How a stream begins: the number that it goes on from, and what is in force."""
+    def hello(self, number: int | None = None) -> bytes:
+        """How a stream begins: the number that it goes on from, by default the newest, and what is in force."""
+        known = self.newest if number is None else number
         in_force = b"" if self._in_force is None else _event("in_force", self._in_force)
-        return b'retry: 2000\nid: %d\nevent: ready\ndata: {"last_event":%d}\n\n' % (self.newest, self.newest) + in_force
+        return b'retry: 2000\nid: %d\nevent: ready\ndata: {"last_event":%d}\n\n' % (known, known) + in_force
 
     def resync_message(self) -> Message:
         """Tells a listener to read the list again, and where to go on from."""
@@ -204,18 +206,23 @@ class Broadcaster:
         while True:
             if not is_first:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_S)
+                    async with asyncio.timeout(POLL_S):  # wait_for of Python 3.11 may swallow the end of the task
+                        await self._woken.wait()
             self._woken.clear()
             try:
                 # Rights first: notices come in the order of commits, so nobody hears what happened after their end.
                 await self._recheck_changed(reader)
                 news = await loop.run_in_executor(reader, self._read, self.newest, REPLAY_LIMIT)
+                await self._take(news, is_first=is_first)
             except (GridError, SQLAlchemyError) as error:
                 log.warning("cannot read news (%s)", type(error).__name__)
                 await asyncio.sleep(_PATIENCE_S)
                 self._woken.set()
                 continue
-            await self._take(news, is_first=is_first)
+            except Exception:  # one piece of news that cannot be told must not end all news for good
+                log.exception("cannot tell news")
+                await asyncio.sleep(_PATIENCE_S)
+                self._start_again()
             is_first = False
             self._read_once.set()
 
@@ -235,6 +242,13 @@ class Broadcaster:
         self._keep(told)
         await self._spread(told)
         self._told_to = news.newest
+
+    def _start_again(self) -> None:
+        """Go on from the newest number; whoever listens reads their lists again."""
+        self._kept.clear()
+        self._floor = self._told_to = self.newest
+        for listener in self._everybody():
+            listener.offer(self.resync_message())
 
     def _keep(self, told: list[Told]) -> None:
         self._kept.extend(told)

@@ -55,10 +55,12 @@ async def stay(
     one = listener(send=send, resync_message=live.resync_message)
     # No await from here on until they have joined: nothing may happen between what is replayed and what is told.
     missed: list[Message] = []
+    known = None  # whoever is torn away in the middle must come back for what they had not been told
     if since is not None:
         found = None if number is None else live.since(number, one.scopes)
         missed = [live.resync_message()] if found is None else [told.message for told in found]
-    one.replay([body(live.hello()), *missed])
+        known = number if found is not None else 0
+    one.replay([body(live.hello(known)), *missed])
     with live.joined(one):
         while (await receive())["type"] != "http.disconnect":
             pass

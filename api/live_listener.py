@@ -8,6 +8,7 @@ task finishes it, and what comes meanwhile waits in a bounded line.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
@@ -26,7 +27,7 @@ Rights = Callable[[], tuple[str, ...] | None]
 """Asks the database, in a thread, where somebody may see incidents now; ``None``: they may not listen any more."""
 
 
-class Listener:
+class Listener(ABC):
     """Somebody who hears what happens in their areas.
 
     Parameters
@@ -46,20 +47,20 @@ class Listener:
         self.key = key
         self.rights = rights
 
+    @abstractmethod
     def offer(self, message: Message) -> None:
         """Take a message that all who may see it share."""
-        raise NotImplementedError
 
-    def beat(self, message: Message) -> None:
+    def beat(self, message: Message) -> None:  # noqa: B027 - nothing is also an answer
         """Take a sign of life, unless there is something to be sent anyway."""
 
     def resync(self, message: Message) -> None:
         """Take word that something was left out: what was seen so far is to be read again."""
         self.offer(message)
 
+    @abstractmethod
     def end(self) -> None:
         """The right to listen has ended."""
-        raise NotImplementedError
 
 
 class Waiter(Listener):
@@ -128,7 +129,7 @@ class Stream(Listener):
             self._waiting.clear()
             self._is_behind = True
 
-    def beat(self, message: Message) -> None:
+    def beat(self, message: Message) -> None:  # noqa: B027 - nothing is also an answer
         """Nothing while messages wait."""
         if self._writer is None:
             self.offer(message)

@@ -161,8 +161,10 @@ def _whole_months(wanted: IncidentFilter) -> tuple[datetime, datetime] | None:
     and place."""
     if wanted != IncidentFilter(since=wanted.since, until=wanted.until, community_id=wanted.community_id):
         return None
-    since = _EARLIEST if wanted.since is None else max(_EARLIEST, wanted.since.astimezone(UTC))
-    until = _LATEST if wanted.until is None else min(_LATEST, wanted.until.astimezone(UTC))
+    since, until = (  # within what a year of UTC can name
+        min(max(_EARLIEST, moment), _LATEST).astimezone(UTC)
+        for moment in (wanted.since or _EARLIEST, wanted.until or _LATEST)
+    )
     first = _month_of(since)
     if first < since:
         first = _month_of(first + timedelta(days=31))

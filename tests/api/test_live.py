@@ -224,7 +224,7 @@ def test_in_front_of_the_framework_and_through_it_the_stream_is_the_same(
                 headers = [answer.headers.get(name) for name in names]
             seen.append((answer.status_code, headers, told))
         assert seen[0] == seen[1] == seen[2]
-        assert seen[3][2] == seen[0][2][:1]
+        assert [told[0]["data"]["last_event"] for _, _, told in seen] == [1, 1, 1, 2]
         assert served_in_front == [True, True, False, True]
         monkeypatch.setattr(live, "MAX_LISTENERS", 0)
         assert client.get("/api/v1/incidents/stream").status_code == 503
@@ -473,6 +473,52 @@ def test_more_than_is_kept_is_read_again(monkeypatch: pytest.MonkeyPatch) -> Non
             await broadcaster._take(News(7, 1, [], False))  # an older copy of the database was put in its place
             assert network.sent[-1] == b"id: 7\nevent: resync\ndata: {}\n\n"
             assert broadcaster.since(7, [""]) == []
+
+    in_a_loop(scenario())
+
+
+def test_a_replay_that_breaks_off_is_gone_on_with_from_where_it_began() -> None:
+    async def scenario() -> None:
+        broadcaster = live.Broadcaster(nothing_new)
+        broadcaster._read_once.set()
+        await broadcaster._take(News(4, 1, changes(4), False), is_first=True)
+        network = Network()
+        staying = asyncio.create_task(stay(
+            broadcaster, network.receive, network.send, since="1",
+            listener=lambda **given: live_listener.Stream(("",), user_id=1, key="k", rights=lambda: ("",), **given),
+        ))  # fmt: skip
+        async with asyncio.timeout(WAIT_S):
+            while len(network.sent) < 4:
+                await asyncio.sleep(0)
+            network.left.set()
+            await staying
+        sent = b"".join(network.sent)
+        numbers = [int(line.removeprefix(b"id: ")) for line in sent.split(b"\n") if line.startswith(b"id: ")]
+        assert numbers == [1, 2, 3, 4]
+
+    in_a_loop(scenario())
+
+
+def test_news_that_cannot_be_told_do_not_end_those_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_PATIENCE_S", 0.0)
+    reads = iter([
+        News(0, 0, [], False),
+        News(1, 1, [Change(1, "incident", ("a",), {"n": object()})], False),
+        News(2, 1, changes(1, first=2), False),
+    ])  # fmt: skip
+
+    async def scenario() -> None:
+        broadcaster = live.Broadcaster(lambda _after, _limit: next(reads, News(2, 1, [], False)))
+        network = Network()
+        with ThreadPoolExecutor(1) as reader, broadcaster.joined(stream_to(network, broadcaster)):
+            task = asyncio.create_task(broadcaster._tell(reader))
+            async with asyncio.timeout(WAIT_S):
+                while not network.sent or not network.sent[-1].startswith(b"id: 2\nevent: incident\n"):
+                    broadcaster._woken.set()
+                    await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert network.sent[0] == b"id: 1\nevent: resync\ndata: {}\n\n"
 
     in_a_loop(scenario())
 

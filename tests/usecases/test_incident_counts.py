@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -109,7 +109,11 @@ def test_the_tally_and_the_rows_say_the_same_whatever_happens(session: Session, 
         draw.choice([lambda: put(session, town, draw, draw.randint(1, 60)), lambda: change(session, town, draw)])()
         if draw.random() < 0.2:
             incident_tally.sum_up(session)
-    moments = [None, BEGIN, *(BEGIN + timedelta(seconds=draw.randint(0, DAYS * 86_400)) for _ in range(6))]
+    far = [
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=8))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-8))),
+    ]
+    moments = [None, BEGIN, *far, *(BEGIN + timedelta(seconds=draw.randint(0, DAYS * 86_400)) for _ in range(6))]
     for by in KEYS:
         for _ in range(6):
             since, until = draw.choice(moments), draw.choice(moments)
