@@ -129,7 +129,7 @@ class Stream(Listener):
             self._waiting.clear()
             self._is_behind = True
 
-    def beat(self, message: Message) -> None:  # noqa: B027 - nothing is also an answer
+    def beat(self, message: Message) -> None:
         """Nothing while messages wait."""
         if self._writer is None:
             self.offer(message)
