@@ -1,6 +1,7 @@
 """Tables and nothing else; what may be done with them stands in the use cases."""
 
 from gis.models.access import AccessToken, IncidentSource
+from gis.models.approval import PlanComment
 from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
@@ -29,6 +30,7 @@ from gis.models.plan import (
     PlanReport,
     PlanRun,
 )
+from gis.models.proposal import Proposal, ProposalCell, ProposalPart, ProposalRun
 from gis.models.rules import PostRow, RuleSetRow, TierRow
 from gis.models.search import SearchEntry, SearchStale
 
@@ -61,6 +63,7 @@ __all__ = [
     "LiveEvent",
     "Ltree",
     "Plan",
+    "PlanComment",
     "PlanCommunity",
     "PlanEvent",
     "PlanFinding",
@@ -68,6 +71,10 @@ __all__ = [
     "PlanRun",
     "Poi",
     "PostRow",
+    "Proposal",
+    "ProposalCell",
+    "ProposalPart",
+    "ProposalRun",
     "RoleGrant",
     "RuleSetRow",
     "SearchEntry",

@@ -191,7 +191,18 @@ def _ruled_terms(division: Division, emphasis: Emphasis) -> dict[str, float]:
 
 def _plans_of(task: _Task, signals: Signals) -> list[Answer]:
     """All plans of one community, on ground that is surveyed once."""
-    site = settle(task.job)
+    return plans_on(settle(task.job), task.emphases, signals, least=task.least)
+
+
+def plans_on(site: Site, emphases: Sequence[Emphasis], signals: Signals, *, least: float) -> list[Answer]:
+    """A plan for each emphasis on surveyed ground, with the codes as drawn.
+
+    Parameters
+    ----------
+    least : float
+        Share of households by which any two are to differ; with 0 they come out as they come out.
+    """
+    task = _Task(site.job, tuple(emphases), least)
     made: list[Answer] = []
     for number, emphasis in enumerate(task.emphases):
         told = _Turn(signals, number / len(task.emphases), 1 / len(task.emphases))
@@ -200,7 +211,7 @@ def _plans_of(task: _Task, signals: Signals) -> list[Answer]:
         # What is proven is proven of the rule set's own cost: of the first plan.
         turned = replace(site, job=job if number == 0 else replace(job, prove=0))
         answer = divided(turned, told)
-        if made:
+        if made and least > 0:
             answer = _different(turned, answer, made, task, told)
         made.append(answer)
     return made
@@ -284,9 +295,11 @@ def _as_division(job: Job, answer: Answer) -> Division:
 def _memory(site: Site, answer: Answer, reward: float) -> Any:
     """An earlier plan to keep away from."""
     past = Past(_as_division(site.job, answer), tuple(range(len(answer.cells))), -reward)
-    return remember(
+    memory = remember(
         past, site.ground, site.job.buildings, site.building, site.unit, site.parts.units, site.atom, site.households
     )
+    # What is locked in the plan in force stays so: an earlier plan has it in the same cells.
+    return memory if site.memory is None else replace(memory, held=site.memory.held)
 
 
 def _difference(job: Job, one: Answer, other: Answer) -> float:

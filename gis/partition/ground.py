@@ -80,8 +80,8 @@ class Plot:
     barrier_class : int array, shape (barriers,)
     is_wall : bool array, shape (barriers,)
         Barriers that fence ground in beside a street, as compound walls do.
-    edges : array of polygons
-        Outlines to follow that are no barrier of themselves (compounds).
+    edges : array of polygons or lines
+        Outlines to follow that are no barrier of themselves (compounds, the borders of a plan's cells).
     parcels : array of polygons
         Ground that stays as it is, as cells of an earlier plan: no atom crosses their border, and where they were made
         of this community's atoms, they are exactly the union of atoms again. Cells over one another only once.
@@ -256,7 +256,8 @@ def _near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> tuple[Geom
 def _edges_near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> Geometries:
     if not len(plot.edges):
         return np.empty(0, dtype=object)
-    lines = shapely.boundary(lattice.from_wgs84(plot.edges))
+    shapes = lattice.from_wgs84(plot.edges)
+    lines = np.where(shapely.get_dimensions(shapes) == 2, shapely.boundary(shapes), shapes)
     clipped = shapely.get_parts(shapely.intersection(lines, shapely.buffer(outline, 60.0, quad_segs=2)))
     return np.asarray(clipped[shapely.get_dimensions(clipped) == 1], dtype=object)
 
@@ -512,6 +513,26 @@ def _ground(tile: _Tile, parcel: IntArray, lattice: Lattice, lines: _Lines, foot
         lattice, faces, label, whose[:, 0], whose[:, 1], area, perimeter, middle,
         pair // atoms, pair % atoms, summed(length), summed(cost), on_barrier, walk, parcel[main],
     )  # fmt: skip
+
+
+def barriers_on(segments: Segments, plot: Plot, lattice: Lattice) -> tuple[FloatArray, IntArray, BoolArray]:
+    """What lies on the border pieces of a coverage of a plot's ground.
+
+    Returns
+    -------
+    length_m : float array, shape (segments,)
+    strength : int array, shape (segments,)
+        The strongest barrier on each piece.
+    crossable : bool array, shape (segments,)
+        Whether one can cross somewhere on it.
+    """
+    outline = lattice.from_wgs84(np.array([plot.outline], dtype=object))[0]
+    barriers, kind, is_wall = _near(plot, outline, lattice)
+    start_m, end_m = lattice.points_to_metric(segments.start), lattice.points_to_metric(segments.end)
+    reach = np.where(touches_outline(segments), APPROACH_M, ON_LINE_M)
+    lines = _Lines(lattice.to_metric(barriers), kind, is_wall)
+    strength, crossable = _what_lies_there(start_m, end_m, reach, lines)
+    return np.hypot(*(end_m - start_m).T), strength, crossable
 
 
 def _approaches(segments: Segments, parcel: IntArray) -> BoolArray:

@@ -34,7 +34,7 @@ from gis.rule_set import RuleSet, Tier
 from gis.spreading import Signals
 from gis.town import WGS84
 
-__all__ = ["Answer", "Job", "divide_community", "graph_of"]
+__all__ = ["Answer", "Job", "divide_community", "graph_of", "with_old_codes"]
 
 MOST_PROVING = 900.0  # seconds for one community; the limit by sets comes first, and gives the same answer each time
 AT_ONCE = Effort(1, 0, 0, 1.0, 1.0)  # the quick start alone, when there is to be no more searching
@@ -90,7 +90,7 @@ def divide_community(job: Job, signals: Signals | None = None) -> Answer:
     signals = signals or _Unwatched()
     site = settle(job)
     answer = divided(site, signals)
-    return answer if job.past is None else _with_old_codes(job, job.past, answer)
+    return answer if job.past is None else with_old_codes(job, job.past, answer)
 
 
 def divided(site: Site, signals: Signals) -> Answer:
@@ -136,7 +136,7 @@ class _Progress:
         self.signals.progress(self.before + self.share * share, best)
 
 
-def _with_old_codes(job: Job, past: Past, answer: Answer) -> Answer:
+def with_old_codes(job: Job, past: Past, answer: Answer) -> Answer:
     """Rename cells that continue one of the plan in force, and the others to what was never used."""
     frames = tuple(
         gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(shapes, crs=WGS84))
