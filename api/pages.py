@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from gis.errors import Unavailable
 
-PAGES = ("login", "planner", "command", "field")
+PAGES = ("login", "planner", "desk", "command", "field")
 
 
 class Assets(StaticFiles):

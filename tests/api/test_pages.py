@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 
-@pytest.mark.parametrize("page", ["/", "/login", "/login/", "/planner", "/command", "/field"])
+@pytest.mark.parametrize("page", ["/", "/login", "/login/", "/planner", "/desk", "/command", "/field"])
 def test_a_page_is_served_and_asked_for_anew(shared: Any, page: str) -> None:
     answer = shared.as_(None).get(page)
     assert answer.status_code == 200

@@ -17,6 +17,8 @@ export class Problem extends Error {
     readonly status: number,
     readonly code: string,
     readonly detail: string,
+    /** All that the answer says, for refusals that carry more than a sentence. */
+    readonly body: Readonly<Record<string, unknown>> = {},
   ) {
     super(detail);
   }
@@ -60,7 +62,7 @@ async function send(method: string, url: string, { query, body, signal }: Option
 async function refusal(answer: Response): Promise<Problem> {
   const body: Record<string, unknown> = await answer.json().catch(() => ({}));
   const detail = typeof body.detail === "string" ? body.detail : typeof body.title === "string" ? body.title : "";
-  return new Problem(answer.status, String(body.code ?? answer.status), detail);
+  return new Problem(answer.status, String(body.code ?? answer.status), detail, body);
 }
 
 /** Where a signed-out person goes, and comes back from. */

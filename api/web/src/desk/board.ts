@@ -1,0 +1,524 @@
+/**
+ * A draft in the browser: faces, edges, parts and cells, and the figures of a cell, computed anew for touched ones only.
+ *
+ * Parts lie in lowest cells; the face of a building follows its parts (of a stack it lies in several cells), a face of
+ * land has a cell of its own. Cells above gather their children. What the server says replaces what was computed here.
+ */
+
+import type { Box, CellState, Id, Place } from "../api/types";
+import { BoxIndex, boxOf, distanceTo, isInside, joined, middleOf, type Plane, planeAt, ringsOf } from "./plane";
+import type {
+  Change,
+  DeskBuilding,
+  DeskCell,
+  DeskCompound,
+  DeskPart,
+  DeskTier,
+  DeskView,
+  Edge,
+  Face,
+  Ground,
+  GroundChange,
+} from "./types";
+
+export interface BoardFace {
+  id: Id;
+  building: Id | null;
+  parts: Id[];
+  /** The cell of land; of a face with parts what its parts say counts. */
+  land: Id | null;
+  area_m2: number;
+  feature: Face;
+  rings: GeoJSON.Position[][];
+  box: Box;
+  middle: Place;
+  edges: BoardEdge[];
+}
+
+export interface BoardEdge {
+  id: Id;
+  a: BoardFace;
+  b: BoardFace | null;
+  length_m: number;
+  barrier: number;
+  crossable: boolean;
+  line: GeoJSON.Position[][];
+}
+
+/** New values by id; `null` for a cell takes it away. An inverse patch brings the old values back. */
+export interface Patch {
+  parts: Map<Id, Id | null>;
+  land: Map<Id, Id | null>;
+  cells: Map<Id, DeskCell | null>;
+  locked: Map<Id, boolean>;
+}
+
+export const emptyPatch = (): Patch => ({ parts: new Map(), land: new Map(), cells: new Map(), locked: new Map() });
+
+export interface Before {
+  before: DeskCell;
+  /** Null where the change takes the cell away. */
+  after: DeskCell | null;
+}
+
+const SQUARE_DEGREES = 0.002;
+const TAU4 = 4 * Math.PI;
+
+/** Polsby-Popper: 1 for a circle, towards 0 for a thread. */
+export const compactness = (cell: DeskCell): number =>
+  cell.perimeter_m > 0 ? Math.min(1, (TAU4 * cell.area_m2) / cell.perimeter_m ** 2) : 0;
+
+export class Board {
+  readonly faces = new Map<Id, BoardFace>();
+  readonly edges = new Map<Id, BoardEdge>();
+  readonly parts = new Map<Id, DeskPart>();
+  readonly cells = new Map<Id, DeskCell>();
+  readonly buildings: Map<Id, DeskBuilding>;
+  readonly compounds: Map<Id, DeskCompound>;
+  readonly tiers: DeskTier[];
+  readonly lowest: number;
+  readonly plane: Plane;
+  private readonly partsOfBuilding = new Map<Id, Set<Id>>();
+  private readonly buildingsOfCompound = new Map<Id, Id[]>();
+  private readonly facesOfPart = new Map<Id, Set<BoardFace>>();
+  private readonly partsOfCell = new Map<Id, Set<Id>>();
+  private readonly landOfCell = new Map<Id, Set<BoardFace>>();
+  private readonly childrenOf = new Map<Id, Set<Id>>();
+  private readonly index = new BoxIndex<BoardFace>(SQUARE_DEGREES);
+
+  constructor(view: DeskView, ground: Ground) {
+    this.tiers = view.tiers;
+    this.lowest = Math.max(0, ...view.tiers.map((tier) => tier.depth));
+    this.buildings = new Map(view.buildings.map((building) => [building.id, building]));
+    this.compounds = new Map(view.compounds.map((compound) => [compound.id, compound]));
+    this.plane = planeAt(view.plan.bbox ? (view.plan.bbox[1] + view.plan.bbox[3]) / 2 : (view.buildings[0]?.lat ?? 0));
+    for (const { id, compound } of view.buildings) {
+      if (compound !== null) push(this.buildingsOfCompound, compound, id);
+    }
+    for (const cell of view.cells) this.putCell(cell);
+    for (const part of view.parts) this.putPart(part);
+    for (const feature of ground.faces.features) this.putFace(feature);
+    for (const feature of ground.edges.features) this.putEdge(feature);
+  }
+
+  // What lies where
+
+  buildingParts(building: Id): Id[] {
+    return [...(this.partsOfBuilding.get(building) ?? [])];
+  }
+
+  compoundBuildings(compound: Id): Id[] {
+    return this.buildingsOfCompound.get(compound) ?? [];
+  }
+
+  children(cell: Id): Id[] {
+    return [...(this.childrenOf.get(cell) ?? [])];
+  }
+
+  cellsAt(depth: number): DeskCell[] {
+    return [...this.cells.values()].filter((cell) => cell.depth === depth);
+  }
+
+  /** The cells of the lowest tier in `cell`: itself, or those below it. */
+  *lowestOf(cell: Id): Iterable<Id> {
+    const children = this.childrenOf.get(cell);
+    if (!children || children.size === 0) {
+      yield cell;
+      return;
+    }
+    for (const child of children) yield* this.lowestOf(child);
+  }
+
+  /** The lowest cells that a face lies in; several where cells are stacked on it. */
+  cellsOf(face: BoardFace): Id[] {
+    const found: Id[] = [];
+    for (const id of face.parts) {
+      const cell = this.parts.get(id)?.cell ?? null;
+      if (cell !== null && !found.includes(cell)) found.push(cell);
+    }
+    if (found.length === 0 && face.land !== null) found.push(face.land);
+    return found.length > 1 ? found.sort((a, b) => a - b) : found;
+  }
+
+  above(cell: Id | null, depth: number): Id | null {
+    let at = cell;
+    while (at !== null) {
+      const found = this.cells.get(at);
+      if (!found) return null;
+      if (found.depth <= depth) return found.depth === depth ? at : null;
+      at = found.parent;
+    }
+    return null;
+  }
+
+  /** The cell of `depth` that a face is drawn in: of a stack the one with the lowest number. */
+  cellAt(face: BoardFace, depth: number): Id | null {
+    return this.above(this.cellsOf(face)[0] ?? null, depth);
+  }
+
+  facesOf(cell: Id): Set<BoardFace> {
+    const found = new Set<BoardFace>();
+    for (const low of this.lowestOf(cell)) {
+      for (const part of this.partsOfCell.get(low) ?? []) {
+        for (const face of this.facesOfPart.get(part) ?? []) found.add(face);
+      }
+      for (const face of this.landOfCell.get(low) ?? []) if (this.isLand(face)) found.add(face);
+    }
+    return found;
+  }
+
+  partsIn(cell: Id): Id[] {
+    return [...this.lowestOf(cell)].flatMap((low) => [...(this.partsOfCell.get(low) ?? [])]);
+  }
+
+  facesOfBuilding(building: Id): BoardFace[] {
+    const found = new Set<BoardFace>();
+    for (const part of this.partsOfBuilding.get(building) ?? []) {
+      for (const face of this.facesOfPart.get(part) ?? []) found.add(face);
+    }
+    return [...found];
+  }
+
+  isLand(face: BoardFace): boolean {
+    return face.parts.length === 0;
+  }
+
+  faceAt(place: Place): BoardFace | null {
+    const [x, y] = place;
+    for (const face of this.index.within([x, y, x, y])) if (isInside(place, face.rings)) return face;
+    return null;
+  }
+
+  /** Faces nearer to `place` than `metres`. */
+  facesNear(place: Place, metres: number): BoardFace[] {
+    const [dx, dy] = [metres / this.plane.east, metres / this.plane.north];
+    const near = this.index.within([place[0] - dx, place[1] - dy, place[0] + dx, place[1] + dy]);
+    return [...near].filter((face) => distanceTo(this.plane, place, face.rings) <= metres);
+  }
+
+  /** Faces whose middle lies in a drawn ring. */
+  facesInRing(ring: Place[]): BoardFace[] {
+    return [...this.index.within(boxOf([ring]))].filter((face) => isInside(face.middle, [ring]));
+  }
+
+  /** Neighbours of a cell among the cells of its tier, with the metres of border. */
+  neighbours(cell: Id): Map<Id, number> {
+    const depth = this.cells.get(cell)?.depth ?? this.lowest;
+    const own = this.facesOf(cell);
+    const found = new Map<Id, number>();
+    for (const face of own) {
+      for (const edge of face.edges) {
+        const other = edge.a === face ? edge.b : edge.a;
+        if (!other || own.has(other)) continue;
+        const neighbour = this.cellAt(other, depth);
+        if (neighbour !== null) found.set(neighbour, (found.get(neighbour) ?? 0) + edge.length_m);
+      }
+    }
+    return found;
+  }
+
+  tier(depth: number): DeskTier | undefined {
+    return this.tiers.find((tier) => tier.depth === depth);
+  }
+
+  bandState(depth: number, households: number, dedicated: boolean): CellState {
+    const tier = this.tier(depth);
+    if (!tier || dedicated || (tier.low === null && tier.high === null)) return "unbounded";
+    if (households < (tier.low ?? 0)) return "under";
+    return tier.high !== null && households > tier.high ? "over" : "in_band";
+  }
+
+  // Figures
+
+  /** The figures of a cell as it stands now; `cell` itself where nothing lies in it and nothing is known of its ground. */
+  private figures(cell: DeskCell): DeskCell {
+    const faces = this.facesOf(cell.id);
+    let [households, area_m2, perimeter_m] = [0, 0, 0];
+    const buildings = new Set<Id>();
+    for (const id of this.partsIn(cell.id)) {
+      const part = this.parts.get(id)!;
+      households += part.households;
+      buildings.add(part.building);
+    }
+    let bbox: Box | null = null;
+    for (const face of faces) {
+      area_m2 += face.area_m2;
+      bbox = bbox ? joined(bbox, face.box) : face.box;
+      for (const edge of face.edges) {
+        const other = edge.a === face ? edge.b : edge.a;
+        if (!other || !faces.has(other)) perimeter_m += edge.length_m;
+      }
+    }
+    return {
+      ...cell,
+      households,
+      buildings: buildings.size,
+      area_m2,
+      perimeter_m,
+      pieces: pieces(faces),
+      band_state: this.bandState(cell.depth, households, cell.dedicated),
+      bbox: bbox ?? cell.bbox,
+    };
+  }
+
+  /** These cells and all above them. */
+  private withAbove(cells: Iterable<Id>): Set<Id> {
+    const found = new Set<Id>();
+    for (const start of cells) {
+      let at: Id | null = start;
+      while (at !== null && !found.has(at)) {
+        found.add(at);
+        at = this.cells.get(at)?.parent ?? null;
+      }
+    }
+    return found;
+  }
+
+  // Changes made here
+
+  /**
+   * Make a change and compute the touched cells anew.
+   *
+   * Returns the patch that undoes it to the last figure.
+   */
+  assign(patch: Patch): Patch {
+    const inverse = emptyPatch();
+    const touched = new Set<Id>();
+    const keep = (id: Id) => {
+      if (!inverse.cells.has(id)) inverse.cells.set(id, this.cells.get(id) ?? null);
+    };
+    for (const [id, cell] of patch.cells) {
+      if (!cell) continue;
+      for (const up of this.withAbove([id])) keep(up);
+      touched.add(id);
+      const old = this.cells.get(id);
+      if (old?.parent) touched.add(old.parent);
+      this.putCell(cell);
+    }
+    this.assignGround(patch, inverse, touched);
+    for (const [id, cell] of patch.cells) {
+      if (cell) continue;
+      for (const up of this.withAbove([id])) keep(up);
+      const parent = this.cells.get(id)?.parent;
+      if (parent) touched.add(parent);
+      this.dropCell(id);
+    }
+    for (const [building, locked] of patch.locked) {
+      const found = this.buildings.get(building);
+      if (!found) continue;
+      inverse.locked.set(building, found.locked);
+      this.buildings.set(building, { ...found, locked });
+    }
+    for (const id of this.withAbove(touched)) {
+      const cell = this.cells.get(id);
+      if (!cell) continue;
+      keep(id);
+      this.cells.set(id, this.figures(cell));
+    }
+    return inverse;
+  }
+
+  private assignGround(patch: Patch, inverse: Patch, touched: Set<Id>): void {
+    for (const [id, cell] of patch.parts) {
+      const part = this.parts.get(id);
+      if (!part || part.cell === cell) continue;
+      inverse.parts.set(id, part.cell);
+      if (part.cell !== null) touched.add(part.cell);
+      if (cell !== null) touched.add(cell);
+      this.putPart({ ...part, cell });
+    }
+    for (const [id, cell] of patch.land) {
+      const face = this.faces.get(id);
+      if (!face || face.land === cell) continue;
+      inverse.land.set(id, face.land);
+      if (face.land !== null) touched.add(face.land);
+      if (cell !== null) touched.add(cell);
+      this.putLand(face, cell);
+    }
+  }
+
+  /** Bring back what an inverse patch holds, without computing anything. */
+  revert(inverse: Patch): void {
+    for (const cell of inverse.cells.values()) if (cell) this.putCell(cell);
+    for (const [id, cell] of inverse.parts) {
+      const part = this.parts.get(id);
+      if (part) this.putPart({ ...part, cell });
+    }
+    for (const [id, cell] of inverse.land) {
+      const face = this.faces.get(id);
+      if (face) this.putLand(face, cell);
+    }
+    for (const [id, cell] of inverse.cells) if (!cell) this.dropCell(id);
+    for (const [id, locked] of inverse.locked) {
+      const building = this.buildings.get(id);
+      if (building) this.buildings.set(id, { ...building, locked });
+    }
+  }
+
+  /** What a change would make of the cells it touches; nothing is kept. */
+  preview(patch: Patch): Before[] {
+    const inverse = this.assign(patch);
+    const found: Before[] = [];
+    for (const [id, before] of inverse.cells) if (before) found.push({ before, after: this.cells.get(id) ?? null });
+    this.revert(inverse);
+    return found;
+  }
+
+  // Changes told by the server
+
+  /** Take over what the server says; returns the cells that are different now, and those of their ground. */
+  apply(change: Change): Set<Id> {
+    const touched = new Set<Id>([...change.cells.map((cell) => cell.id), ...change.removed_cells]);
+    if (change.ground) this.dropGround(change.ground);
+    for (const cell of change.cells) this.putCell(cell);
+    for (const id of change.removed_parts) this.dropPart(id);
+    for (const part of change.parts) this.putPart(part);
+    if (change.ground) {
+      for (const face of change.ground.faces) this.putFace(face);
+      for (const edge of change.ground.edges) this.putEdge(edge);
+    }
+    for (const [id, cell] of change.land) {
+      const face = this.faces.get(id);
+      if (face) this.putLand(face, cell);
+    }
+    for (const id of change.removed_cells) this.dropCell(id);
+    for (const [id, locked] of Object.entries(change.locked_buildings)) {
+      const building = this.buildings.get(Number(id));
+      if (building) this.buildings.set(building.id, { ...building, locked });
+    }
+    return touched;
+  }
+
+  private dropGround(ground: GroundChange): void {
+    for (const id of ground.removed_edges) this.dropEdge(id);
+    for (const id of ground.removed_faces) this.dropFace(id);
+  }
+
+  // One row
+
+  private putCell(cell: DeskCell): void {
+    const old = this.cells.get(cell.id);
+    if (old?.parent && old.parent !== cell.parent) this.childrenOf.get(old.parent)?.delete(cell.id);
+    if (cell.parent !== null) add(this.childrenOf, cell.parent, cell.id);
+    this.cells.set(cell.id, cell);
+  }
+
+  private dropCell(id: Id): void {
+    const old = this.cells.get(id);
+    if (old?.parent) this.childrenOf.get(old.parent)?.delete(id);
+    this.cells.delete(id);
+  }
+
+  private putPart(part: DeskPart): void {
+    const old = this.parts.get(part.id);
+    if (old?.cell != null) this.partsOfCell.get(old.cell)?.delete(part.id);
+    this.parts.set(part.id, part);
+    add(this.partsOfBuilding, part.building, part.id);
+    if (part.cell !== null) add(this.partsOfCell, part.cell, part.id);
+  }
+
+  private dropPart(id: Id): void {
+    const old = this.parts.get(id);
+    if (!old) return;
+    if (old.cell !== null) this.partsOfCell.get(old.cell)?.delete(id);
+    this.partsOfBuilding.get(old.building)?.delete(id);
+    this.facesOfPart.delete(id);
+    this.parts.delete(id);
+  }
+
+  private putFace(feature: Face): void {
+    const id = Number(feature.id ?? feature.properties.id);
+    const old = this.faces.get(id);
+    if (old) this.dropFace(id);
+    const rings = ringsOf(feature.geometry);
+    const { building, parts, cell, area_m2 } = feature.properties;
+    const land = parts.length === 0 ? cell : null;
+    const box = boxOf(rings);
+    const face: BoardFace = {
+      id,
+      building,
+      parts,
+      land: null,
+      area_m2,
+      feature,
+      rings,
+      box,
+      middle: middleOf(rings),
+      edges: old?.edges ?? [],
+    };
+    for (const edge of face.edges) {
+      if (edge.a === old) edge.a = face;
+      if (edge.b === old) edge.b = face;
+    }
+    this.faces.set(id, face);
+    this.index.add(face);
+    for (const part of parts) add(this.facesOfPart, part, face);
+    this.putLand(face, land);
+  }
+
+  private dropFace(id: Id): void {
+    const face = this.faces.get(id);
+    if (!face) return;
+    this.index.remove(face);
+    if (face.land !== null) this.landOfCell.get(face.land)?.delete(face);
+    for (const part of face.parts) this.facesOfPart.get(part)?.delete(face);
+    this.faces.delete(id);
+  }
+
+  private putLand(face: BoardFace, cell: Id | null): void {
+    if (face.land !== null) this.landOfCell.get(face.land)?.delete(face);
+    face.land = cell;
+    if (cell !== null) add(this.landOfCell, cell, face);
+  }
+
+  private putEdge(feature: Edge): void {
+    const id = Number(feature.id ?? feature.properties.id);
+    this.dropEdge(id);
+    const { a, b, length_m, barrier, crossable } = feature.properties;
+    const [one, two] = [this.faces.get(a), b < 0 ? null : this.faces.get(b)];
+    if (!one || two === undefined) return;
+    const { geometry } = feature;
+    const line = geometry.type === "LineString" ? [geometry.coordinates] : geometry.coordinates;
+    const edge: BoardEdge = { id, a: one, b: two, length_m, barrier, crossable, line };
+    this.edges.set(id, edge);
+    one.edges.push(edge);
+    two?.edges.push(edge);
+  }
+
+  private dropEdge(id: Id): void {
+    const edge = this.edges.get(id);
+    if (!edge) return;
+    for (const face of [edge.a, edge.b]) if (face) face.edges = face.edges.filter((one) => one !== edge);
+    this.edges.delete(id);
+  }
+}
+
+function add<K, T>(sets: Map<K, Set<T>>, key: K, item: T): void {
+  const set = sets.get(key);
+  if (set) set.add(item);
+  else sets.set(key, new Set([item]));
+}
+
+function push<K, T>(lists: Map<K, T[]>, key: K, item: T): void {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
+}
+
+/** How many pieces faces form that share borders. */
+function pieces(faces: ReadonlySet<BoardFace>): number {
+  const left = new Set(faces);
+  let count = 0;
+  for (const start of faces) {
+    if (!left.delete(start)) continue;
+    count += 1;
+    const open = [start];
+    for (let face = open.pop(); face; face = open.pop()) {
+      for (const edge of face.edges) {
+        const other = edge.a === face ? edge.b : edge.a;
+        if (other && left.delete(other)) open.push(other);
+      }
+    }
+  }
+  return count;
+}

@@ -1,0 +1,17 @@
+/**
+ * The panels beside the desk's map. A panel of your own is one line here, its component (`{desk}` is all it is given)
+ * and the word `desk_tab.<key>` in both languages.
+ */
+
+import type { ComponentType } from "preact";
+import type { IconName } from "../panels/icons";
+import { CellsPanel } from "./cells/cells_panel";
+import type { DeskState } from "./state";
+
+export interface DeskTab {
+  key: string;
+  icon: IconName;
+  Panel: ComponentType<{ desk: DeskState }>;
+}
+
+export const TABS: readonly DeskTab[] = [{ key: "cells", icon: "list", Panel: CellsPanel }];

@@ -1,0 +1,49 @@
+/** The planner's desk: a plan's grids redrawn by hand, with its figures, its faults and everything else in view. */
+
+import "../style/planner.css";
+import "../style/desk.css";
+import { useEffect, useState } from "preact/hooks";
+import type { Problem } from "../api/client";
+import type { Session } from "../api/types";
+import { Desk } from "../desk/desk";
+import { DeskState } from "../desk/state";
+import { t, useLanguage } from "../i18n";
+import { Shell } from "../panels/shell";
+import { Empty, Failed, Waiting } from "../panels/states";
+import { addressedNumber } from "../state/address";
+import { mount } from "./mount";
+
+function Opening({ session }: { session: Session }) {
+  const language = useLanguage();
+  const plan = addressedNumber("plan");
+  const [desk, setDesk] = useState<DeskState | null>(null);
+  const [failure, setFailure] = useState<Problem | null>(null);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    document.title = `${t("desk.title")} · ${t("brand")}`;
+  }, [language]);
+  useEffect(() => {
+    if (plan === null) return;
+    const stop = new AbortController();
+    let opened: DeskState | null = null;
+    setFailure(null);
+    DeskState.open(session, plan, stop.signal).then(
+      (made) => {
+        if (stop.signal.aborted) return;
+        opened = made;
+        made.begin();
+        setDesk(made);
+      },
+      (reason) => !stop.signal.aborted && setFailure(reason),
+    );
+    return () => {
+      stop.abort();
+      opened?.close();
+    };
+  }, [plan, turn]);
+  if (plan === null) return <Empty icon="grid">{t("desk.no_plan")}</Empty>;
+  if (failure) return <Failed problem={failure} again={() => setTurn(turn + 1)} />;
+  return desk ? <Desk desk={desk} /> : <Waiting label={t("desk.opening")} />;
+}
+
+mount(() => <Shell page="planner">{(session) => <Opening session={session} />}</Shell>);
