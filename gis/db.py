@@ -103,6 +103,8 @@ REFUSALS: dict[str, tuple[type[GridError], str]] = {
     "tr_incident_event_append_only": (Conflict, "database.append_only"),
     "tr_plan_event_append_only": (Conflict, "database.append_only"),
     "tr_audit_log_append_only": (Conflict, "database.append_only"),
+    "tr_plan_comment_kept": (Conflict, "database.append_only"),
+    "tr_plan_comment_append_only": (Conflict, "database.append_only"),
 }
 
 

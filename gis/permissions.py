@@ -20,6 +20,7 @@ class Role(StrEnum):
 
     ADMINISTRATOR = "administrator"
     PLANNER = "planner"
+    APPROVER = "approver"
     DISPATCHER = "dispatcher"
     FIELD_WORKER = "field_worker"
     VIEWER = "viewer"
@@ -44,8 +45,13 @@ class Action(StrEnum):
     VERIFY_INCIDENT = "verify_incident"
     """Verify, send back for rework, close."""
     DRAW_PLAN = "draw_plan"
+    SUBMIT_PLAN = "submit_plan"
+    """Hand a draft in, call it back."""
+    REVIEW_PLAN = "review_plan"
+    """Pass a submitted plan on to approval, or return it."""
+    APPROVE_PLAN = "approve_plan"
     PUBLISH_PLAN = "publish_plan"
-    """Publish, withdraw."""
+    """Publish, withdraw, note the filing."""
     EDIT_RULES = "edit_rules"
     IMPORT_DATA = "import_data"
     EDIT_STAFF = "edit_staff"
@@ -76,10 +82,19 @@ PERMISSIONS: dict[Role, frozenset[Action]] = {
         Action.VIEW_DRAFTS,
         Action.VIEW_CONTACTS,
         Action.DRAW_PLAN,
-        Action.PUBLISH_PLAN,
+        Action.SUBMIT_PLAN,
         Action.EDIT_RULES,
         Action.IMPORT_DATA,
         Action.EDIT_STAFF,
+        Action.EXPORT_DATA,
+    },
+    Role.APPROVER: _VIEW
+    | {
+        Action.VIEW_DRAFTS,
+        Action.VIEW_CONTACTS,
+        Action.REVIEW_PLAN,
+        Action.APPROVE_PLAN,
+        Action.PUBLISH_PLAN,
         Action.EXPORT_DATA,
     },
     Role.DISPATCHER: _SERVE

@@ -224,3 +224,14 @@ def require_whole(session: Session, plan_id: int, *, actor: Actor) -> None:
     )
     for path in paths:
         require(actor, action, path)
+
+
+def require_drafts(session: Session, plan_id: int, *, actor: Actor) -> None:
+    """Go on only if somebody may see drafts in all of a plan's area: how it is decided on is told to no others.
+
+    Raises
+    ------
+    NotFound, NotAllowed
+    """
+    seen_scopes(session, plan_id, actor=actor)
+    require_on(session, plan_id, action=Action.VIEW_DRAFTS, actor=actor)

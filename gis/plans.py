@@ -1,21 +1,21 @@
-"""Use cases of plans: draft, store, look, publish in one step, withdraw, discard; and what was in force when.
+"""Use cases of plans: draft, store, look, publish all at once, withdraw, discard; and what was in force when.
 
 "In force", "future" and "superseded" are derived from the ranges of `plan_community`, never stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
 from sqlalchemy import column, func, select, table, text
 from sqlalchemy.orm import Session
 
-from gis import areas, crs, incidents_rehoming, rules
+from gis import areas, crs, incidents_rehoming, plan_effects, rules
 from gis.db import audit, visible
 from gis.errors import InvalidInput, InvalidPlan, NotFound, Overlap, StaleRevision, WrongState
 from gis.models import AdminArea, Grid, Plan, PlanCommunity
@@ -23,6 +23,7 @@ from gis.permissions import Action, Actor, require
 from gis.plan_cover import Cell, Fault, faults
 from gis.plan_lineage import continuations, recode, register_codes, store_lineage, unregister_codes
 from gis.plan_measures import histogram, statistics, violations
+from gis.plan_steps import PENDING, make_publishable, tell, thaw
 from gis.plan_storing import clear, locked, locked_draft, note_event, store_division
 from gis.town_rows import town_of
 
@@ -31,9 +32,11 @@ __all__ = [
     "Publication",
     "Replaced",
     "cell_at",
+    "check_complete",
     "cover_faults",
     "create_draft",
     "discard",
+    "effects",
     "find",
     "get",
     "histogram",
@@ -48,6 +51,9 @@ __all__ = [
     "violations",
     "withdraw",
 ]
+
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +178,59 @@ def create_draft(
 def preview(
     session: Session, plan_id: int, *, actor: Actor, now: datetime, effective_from: datetime | None = None
 ) -> Publication:
-    """What `publish` would do, found by doing it and taking it back: so it cannot differ."""
+    """What `publish` would do, found by doing it and taking it back: so it cannot differ.
+
+    Of a plan at any step on its way, for whoever may see drafts there.
+
+    Raises
+    ------
+    NotAllowed
+    WrongState
+        ``plan.not_draft`` for a plan that is published or discarded.
+    InvalidPlan, Overlap, InvalidInput
+        As `publish`.
+    """
+    return _try_out(session, plan_id, effective_from=effective_from, actor=actor, now=now, look=lambda _: None)[0]
+
+
+def effects(
+    session: Session, plan_id: int, *, actor: Actor, now: datetime, effective_from: datetime | None = None
+) -> tuple[Publication, plan_effects.Effects]:
+    """What `publish` would do with every code, post and open incident by name; found as by `preview`.
+
+    Open incidents are told as they stand today, also if the date is a later one.
+    """
+    return _try_out(
+        session,
+        plan_id,
+        effective_from=effective_from,
+        actor=actor,
+        now=now,
+        look=lambda start: plan_effects.read(session, plan_id, start=start, actor=actor, now=now),
+    )
+
+
+def _try_out(
+    session: Session,
+    plan_id: int,
+    *,
+    actor: Actor,
+    now: datetime,
+    effective_from: datetime | None,
+    look: Callable[[datetime], Seen],
+) -> tuple[Publication, Seen]:
     savepoint = session.begin_nested()
     try:
-        outcome = publish(session, plan_id, effective_from=effective_from, actor=actor, now=now)
+        plan = locked(session, plan_id, action=Action.VIEW_DRAFTS, actor=actor)
+        if plan.status not in PENDING:
+            raise WrongState("plan.not_draft", plan=plan_id, status=plan.status)
+        thaw(session, plan)
+        outcome = _publish(session, plan, start=effective_from or now, actor=actor, now=now)
+        seen = look(outcome.effective_from)
     finally:
         savepoint.rollback()
         session.expire_all()
-    return replace(outcome, is_committed=False)
+    return replace(outcome, is_committed=False), seen
 
 
 def publish(
@@ -193,7 +244,10 @@ def publish(
     replaces: Sequence[int] | None = None,
     commit: bool = True,
 ) -> Publication:
-    """Bring a draft into force at an instant, all of it or nothing.
+    """Bring an approved plan into force at an instant, all of it or nothing.
+
+    A plan that is not approved yet is published only by who may take every step there: the steps before are taken
+    with it, each with its line in the log (`gis.plan_steps`).
 
     For each community the range of the plan before it is closed and this one's opened; codes, lineage, cuts of
     buildings and posts move with it; open incidents get an event ``rehome`` (or when the day comes, `settle`).
@@ -211,7 +265,7 @@ def publish(
     ------
     NotAllowed
     WrongState
-        ``plan.not_draft``.
+        ``plan.not_approved``, ``plan.not_draft``.
     InvalidPlan
         ``plan.incomplete`` with what is missing, ``plan.empty``.
     Overlap
@@ -221,27 +275,44 @@ def publish(
     """
     if not commit:
         return preview(session, plan_id, effective_from=effective_from, actor=actor, now=now)
+    plan = locked(session, plan_id, action=Action.PUBLISH_PLAN, actor=actor)
+    make_publishable(session, plan, actor=actor, now=now, document_no=document_no)
     start = effective_from or now
-    plan = locked_draft(session, plan_id, action=Action.PUBLISH_PLAN, actor=actor)
-    _lock_communities(session, plan_id)
-    before = _before(session, plan_id, start=start, now=now, expected=replaces)
-    cells = _check_complete(session, plan_id)
-    edges = recode(session, plan_id)
-    survivors = {edge.old.id: edge.new.id for edge in continuations(edges)}
-    store_lineage(session, plan_id, edges, document_no=document_no)
-    register_codes(session, plan_id, at=start)
-    moved, lost = _carry_posts(session, plan, survivors, start)
-    _open(session, plan, start=start, document_no=document_no, actor=actor, now=now)
-    rehomed = incidents_rehoming.rehome(session, plan_id, actor=actor, now=now) if start <= now else 0
+    outcome = _publish(session, plan, start=start, document_no=document_no, replaces=replaces, actor=actor, now=now)
     note_event(session, plan, "publish", actor=actor, now=now, document_no=document_no)
     audit(
         session, "plan.publish", subject=f"plan:{plan_id}", actor=actor, now=now, details={"document_no": document_no}
     )
     session.execute(text("SELECT pg_notify('wangge_plan', :id)"), {"id": str(plan_id)})
+    tell(session, plan_id)
+    return outcome
+
+
+def _publish(
+    session: Session,
+    plan: Plan,
+    *,
+    start: datetime,
+    actor: Actor,
+    now: datetime,
+    document_no: str | None = None,
+    replaces: Sequence[int] | None = None,
+) -> Publication:
+    """Move codes, lineage, posts, ranges, cuts and open incidents to a plan whose row is locked and open."""
+    _lock_communities(session, plan.id)
+    before = _before(session, plan.id, start=start, now=now, expected=replaces)
+    cells = check_complete(session, plan.id)
+    edges = recode(session, plan.id)
+    survivors = {edge.old.id: edge.new.id for edge in continuations(edges)}
+    store_lineage(session, plan.id, edges, document_no=document_no or plan.document_no)
+    register_codes(session, plan.id, at=start)
+    moved, lost = _carry_posts(session, plan, survivors, start)
+    _open(session, plan, start=start, document_no=document_no, actor=actor, now=now)
+    rehomed = incidents_rehoming.rehome(session, plan.id, actor=actor, now=now) if start <= now else 0
     return Publication(
-        plan_id=plan_id,
+        plan_id=plan.id,
         effective_from=start,
-        communities=_count_communities(session, plan_id),
+        communities=_count_communities(session, plan.id),
         cells=cells,
         cells_kept=len(survivors),
         replaces=before,
@@ -253,7 +324,9 @@ def publish(
 
 
 def withdraw(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> Plan:
-    """Take a published plan back before its date: it is a draft again, and what was before it goes on.
+    """Take a published plan back before its date: it is approved again, and what was before it goes on.
+
+    It can be published anew, on another day, without being approved anew; to change it, return it first.
 
     Raises
     ------
@@ -277,11 +350,12 @@ def withdraw(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> 
     session.execute(_REOPEN_PARTS, known)
     session.execute(_DROP_LINEAGE, known)
     unregister_codes(session, plan_id, at=start)
-    plan.status, plan.effective_from, plan.published_at, plan.published_by = "draft", None, None, None
+    plan.status, plan.effective_from, plan.published_at, plan.published_by = "approved", None, None, None
     session.flush()
     note_event(session, plan, "withdraw", actor=actor, now=now)
     audit(session, "plan.withdraw", subject=f"plan:{plan_id}", actor=actor, now=now)
     session.execute(text("SELECT pg_notify('wangge_plan', :id)"), {"id": str(plan_id)})
+    tell(session, plan_id)
     return plan
 
 
@@ -300,6 +374,7 @@ def discard(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> P
     plan.status = "discarded"
     session.flush()
     audit(session, "plan.discard", subject=f"plan:{plan_id}", actor=actor, now=now)
+    tell(session, plan_id)
     return plan
 
 
@@ -318,7 +393,7 @@ def in_force(session: Session, *, community_id: int, at: datetime) -> Plan | Non
 
 
 def state_of(session: Session, plan_id: int) -> str:
-    """``draft``, ``discarded``, ``future``, ``in_force`` or ``superseded``."""
+    """``draft``, ``submitted``, ``reviewed``, ``approved``, ``discarded``, ``future``, ``in_force``, ``superseded``."""
     state = session.scalar(text("SELECT state FROM plan_state WHERE plan_id = :plan"), {"plan": plan_id})
     if state is None:
         raise NotFound("plan.unknown", plan=plan_id)
@@ -356,8 +431,14 @@ def _before(
     return tuple(Replaced(row.id, row.title, row.communities) for row in rows)
 
 
-def _check_complete(session: Session, plan_id: int) -> int:
-    """Refuse what is not whole; gives the number of cells."""
+def check_complete(session: Session, plan_id: int) -> int:
+    """Refuse a plan that is not whole; gives the number of its cells.
+
+    Raises
+    ------
+    InvalidPlan
+        ``plan.incomplete`` with what is missing, ``plan.empty``.
+    """
     grounds = session.execute(_GROUNDS, {"plan": plan_id}).all()
     if not grounds:
         raise InvalidPlan("plan.empty", plan=plan_id)

@@ -169,6 +169,7 @@ def sample_accounts(session: Session, *, password: str, now: datetime) -> list[S
     wanted: list[tuple[str, str, Role, AdminArea | None, int | None]] = [
         ("admin", "管理员 Administrator", Role.ADMINISTRATOR, None, None),
         ("planner", "规划员 Planner", Role.PLANNER, top, None),
+        ("approver", "审批人 Approver", Role.APPROVER, top, None),
         ("dispatcher", "指挥员 Dispatcher", Role.DISPATCHER, top, None),
         ("officer", "网格员 Grid officer", Role.FIELD_WORKER, officer_area, officer),
         ("viewer", "访客 Viewer", Role.VIEWER, top, None),

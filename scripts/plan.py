@@ -1,4 +1,4 @@
-"""``wangge plan``: look at plans; publish, withdraw and discard them, shown first and done with ``--commit``."""
+"""``wangge plan``: look at plans; publish, withdraw, return and discard them, shown first and done with ``--commit``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gis import plan_copy, plans
+from gis import plan_approval, plan_copy, plans
 from gis.messages import text as sentence
 from gis.permissions import SYSTEM
 from gis.worktime import CHINA
@@ -80,7 +80,7 @@ def show(program: Program, plan_id: int, as_json: bool) -> None:
 def publish(
     program: Program, plan_id: int, since: datetime | None, document: str | None, commit: bool, as_json: bool
 ) -> None:
-    """Bring a draft into force."""
+    """Bring a plan into force; the steps that it still lacks are taken with it, each logged."""
     with transaction(program) as session:
         outcome = plans.publish(
             session,
@@ -123,6 +123,20 @@ def withdraw(program: Program, plan_id: int, commit: bool) -> None:
         if not commit:
             session.rollback()
     program.say("plan.withdrawn" if commit else "plan.shown", plan=plan_id)
+
+
+@command.command("return")
+@click.argument("plan_id", type=int)
+@click.option("--reason", required=True, help="Why; it stands in the plan's log.")
+@_commit
+@pass_program
+def return_(program: Program, plan_id: int, reason: str, commit: bool) -> None:
+    """Make a submitted or approved plan a draft again."""
+    with transaction(program) as session:
+        plan_approval.return_(session, plan_id, note=reason, actor=SYSTEM, now=datetime.now(UTC))
+        if not commit:
+            session.rollback()
+    program.say("plan.returned" if commit else "plan.shown", plan=plan_id)
 
 
 @command.command()

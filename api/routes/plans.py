@@ -22,7 +22,7 @@ Viewer = Annotated[Actor, allow(Action.VIEW_MAP)]
 Drawer = Annotated[Actor, allow(Action.DRAW_PLAN)]
 Publisher = Annotated[Actor, allow(Action.PUBLISH_PLAN)]
 PlanId = Annotated[int, Path(ge=1, le=2**62)]
-State = Literal["draft", "in_force", "future", "superseded", "discarded"]
+State = Literal["draft", "submitted", "reviewed", "approved", "in_force", "future", "superseded", "discarded"]
 
 
 @router.get("", summary="Plans, the newest first", response_model=Items)
@@ -146,7 +146,10 @@ def violations(session: SessionDep, actor: Viewer, plan_id: PlanId, language: La
 
 @router.post("/{plan_id}/publish", summary="Publish a plan", response_model=dict[str, Any])
 def publish(given: Publication, session: SessionDep, actor: Publisher, present: Now, plan_id: PlanId) -> Response:
-    """Shows what it would change; with `commit` it does, in one transaction, and answers the published plan."""
+    """Shows what it would change; with `commit` it does, in one transaction, and answers the published plan.
+
+    The plan is approved, or the caller may take every step there: then the missing ones are taken with it.
+    """
     if not given.commit:
         would = plans.preview(session, plan_id, effective_from=given.effective_from, actor=actor, now=present)
         return answer(asdict(would))
@@ -159,7 +162,7 @@ def publish(given: Publication, session: SessionDep, actor: Publisher, present: 
 
 @router.post("/{plan_id}/withdraw", summary="Take a publication back", response_model=dict[str, Any])
 def withdraw(session: SessionDep, actor: Publisher, present: Now, plan_id: PlanId) -> Response:
-    """Before its date only: the plan is a draft again, and what was in force before goes on."""
+    """Before its date only: the plan is approved as before, and what was in force goes on."""
     plans.withdraw(session, plan_id, actor=actor, now=present)
     return answer(_plan(session, plan_id, actor))
 

@@ -166,6 +166,7 @@ def categories(session: Session) -> list[Row]:
 HOMES = {
     Role.ADMINISTRATOR: "/planner",
     Role.PLANNER: "/planner",
+    Role.APPROVER: "/planner",
     Role.DISPATCHER: "/command",
     Role.FIELD_WORKER: "/field",
     Role.VIEWER: "/command",

@@ -21,15 +21,27 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from gis.models.base import Base, Id, Ref, geometry, one_of
 
-PLAN_STATUSES = ("draft", "published", "discarded")
+PLAN_STATUSES = ("draft", "submitted", "reviewed", "approved", "published", "discarded")
 BAND_STATES = ("in_band", "under", "over")
 RUN_STATES = ("queued", "running", "done", "failed", "cancelled")
 LINEAGE_KINDS = ("keep", "split", "merge", "transfer", "rename", "redraw", "re_digitise")
-PLAN_EVENT_KINDS = ("create", "store", "submit", "review", "approve", "file", "publish", "withdraw", "discard")
+PLAN_EVENT_KINDS = (
+    "create",
+    "store",
+    "submit",
+    "recall",
+    "review",
+    "return",
+    "approve",
+    "file",
+    "publish",
+    "withdraw",
+    "discard",
+)
 
 
 class Plan(Base):
-    """A version of the division of whole communities under one area. Frozen when published."""
+    """A version of the division of whole communities under one area. Frozen from its submission on."""
 
     __tablename__ = "plan"
     __table_args__ = (

@@ -37,6 +37,7 @@ ACCOUNTS: dict[str, tuple[Role, int | None]] = {
     # name: role, community (None: the whole street)
     "admin": (Role.ADMINISTRATOR, None),
     "planner": (Role.PLANNER, None),
+    "approver": (Role.APPROVER, None),
     "dispatcher": (Role.DISPATCHER, None),
     "dispatcher0": (Role.DISPATCHER, 0),
     "officer": (Role.FIELD_WORKER, 0),

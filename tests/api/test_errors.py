@@ -61,7 +61,7 @@ CASES = [
     ("planner", "POST", "/api/v1/plans", {"area_id": 999999, "title": "x"}, 404, "area.unknown"),
     ("planner", "GET", "/api/v1/plans/1/run", None, 404, "plan.no_run"),
     ("planner", "POST", "/api/v1/plans/1/discard", {}, 409, "plan.not_draft"),
-    ("planner", "POST", "/api/v1/plans/1/publish", {"commit": True}, 409, "plan.not_draft"),
+    ("approver", "POST", "/api/v1/plans/1/publish", {"commit": True}, 409, "plan.not_draft"),
 ]
 
 

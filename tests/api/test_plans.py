@@ -169,7 +169,7 @@ def test_of_several_workers_only_the_dead_ones_runs_are_given_up(service: Any) -
 
 def test_publishing_shows_first_and_acts_on_commit(drafted: tuple[Any, int]) -> None:
     service, plan_id = drafted
-    browser = service.as_("planner")
+    browser = service.as_("admin")
     preview = browser.post(f"/api/v1/plans/{plan_id}/publish", json={}).json()
     assert preview["is_committed"] is False
     assert preview["communities"] == 2
@@ -186,7 +186,7 @@ def test_publishing_shows_first_and_acts_on_commit(drafted: tuple[Any, int]) -> 
 
 def test_what_was_in_force_before_stays_answerable(drafted: tuple[Any, int]) -> None:
     service, plan_id = drafted
-    browser = service.as_("planner")
+    browser = service.as_("admin")
     before = service.clock()
     service.clock.forward(hours=1)
     assert browser.post(f"/api/v1/plans/{plan_id}/publish", json={"commit": True}).status_code == 200
@@ -204,13 +204,13 @@ def test_what_was_in_force_before_stays_answerable(drafted: tuple[Any, int]) -> 
 
 def test_a_plan_may_come_into_force_later_and_be_taken_back(drafted: tuple[Any, int]) -> None:
     service, plan_id = drafted
-    browser = service.as_("planner")
+    browser = service.as_("admin")
     day = (service.clock() + timedelta(days=7)).isoformat()
     body = {"commit": True, "effective_from": day}
     assert browser.post(f"/api/v1/plans/{plan_id}/publish", json=body).json()["state"] == "future"
     assert browser.get("/api/v1/grids?depth=1").json()["total"] == 4
     assert browser.get("/api/v1/grids", params={"depth": 1, "at": day}).json()["total"] == 6
-    assert browser.post(f"/api/v1/plans/{plan_id}/withdraw").json()["state"] == "draft"
+    assert browser.post(f"/api/v1/plans/{plan_id}/withdraw").json()["state"] == "approved"
     assert browser.get("/api/v1/grids", params={"depth": 1, "at": day}).json()["total"] == 4
 
 
@@ -218,7 +218,7 @@ def test_of_two_publications_the_second_is_told_that_the_world_moved_on(drafted:
     service, plan_id = drafted
     with unit_of_work(service.app.state.services.engine) as session:
         other = make_plan(session, service.town, pieces=(2, 3), title="other").id
-    browser = service.as_("planner")
+    browser = service.as_("admin")
     seen = {"commit": True, "replaces": [service.plan_id]}
     assert browser.post(f"/api/v1/plans/{plan_id}/publish", json=seen).status_code == 200
     service.clock.forward(minutes=1)
@@ -228,7 +228,7 @@ def test_of_two_publications_the_second_is_told_that_the_world_moved_on(drafted:
 
 def test_an_empty_draft_cannot_be_published(service: Any) -> None:
     plan = ask(service).json()["plan"]
-    answer = service.as_("planner").post(f"/api/v1/plans/{plan['id']}/publish", json={"commit": True})
+    answer = service.as_("admin").post(f"/api/v1/plans/{plan['id']}/publish", json={"commit": True})
     assert (answer.status_code, answer.json()["code"]) == (422, "plan.empty")
 
 
@@ -237,13 +237,13 @@ def test_a_discarded_draft_stays_as_a_record(drafted: tuple[Any, int]) -> None:
     browser = service.as_("planner")
     assert browser.post(f"/api/v1/plans/{plan_id}/discard").json()["state"] == "discarded"
     assert browser.get("/api/v1/plans?state=discarded").json()["total"] == 1
-    answer = browser.post(f"/api/v1/plans/{plan_id}/publish", json={"commit": True})
+    answer = service.as_("admin").post(f"/api/v1/plans/{plan_id}/publish", json={"commit": True})
     assert answer.json()["code"] == "plan.not_draft"
 
 
 @pytest.mark.parametrize("who", ["dispatcher", "officer", "viewer"])
 @pytest.mark.parametrize("act", ["publish", "discard", "withdraw", "run/cancel"])
-def test_only_planners_act_on_plans(shared: Any, who: str, act: str) -> None:
+def test_only_who_draws_or_decides_acts_on_plans(shared: Any, who: str, act: str) -> None:
     assert shared.as_(who).post(f"/api/v1/plans/{shared.plan_id}/{act}", json={}).status_code == 403
 
 

@@ -74,8 +74,13 @@ def test_a_plan_is_shown_first_and_published_on_commit(wangge, database):
 def test_a_plan_is_withdrawn_and_discarded_on_commit(wangge, database):
     plan = make_draft(database)
     assert wangge("plan", "publish", plan, "--from", "2099-01-01", "--commit")[0] == 0
-    for command, before, after in (("withdraw", "future", "draft"), ("discard", "draft", "discarded")):
-        assert wangge("plan", command, plan)[0] == 0
+    steps = (
+        ("withdraw", "future", "approved", ()),
+        ("return", "approved", "draft", ("--reason", "改")),
+        ("discard", "draft", "discarded", ()),
+    )
+    for command, before, after, more in steps:
+        assert wangge("plan", command, plan, *more)[0] == 0
         assert json.loads(wangge("plan", "list", "--json")[1])["plans"][0]["state"] == before
-        assert wangge("plan", command, plan, "--commit")[0] == 0
+        assert wangge("plan", command, plan, *more, "--commit")[0] == 0
         assert json.loads(wangge("plan", "list", "--json")[1])["plans"][0]["state"] == after

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from gis import buildings, incidents, plan_copy, plans, rules, staff
+from gis import buildings, incidents, plan_approval, plan_copy, plans, rules, staff
 from gis.db import translate
 from gis.errors import InvalidInput, InvalidPlan, NotAllowed, NotFound, Overlap, StaleRevision, WrongState
 from gis.findings import Finding, Severity
@@ -353,7 +353,7 @@ def test_a_withdrawn_plan_leaves_all_as_it_was(session):
     assert session.execute(state, {"first": first.id}).one() != before
     plans.withdraw(session, second.id, actor=SYSTEM, now=NOW)
     assert session.execute(state, {"first": first.id}).one() == before
-    assert plans.state_of(session, second.id) == "draft"
+    assert plans.state_of(session, second.id) == "approved"
     publish(session, second, since=SOON)  # and it may be published after all
     assert plans.state_of(session, second.id) == "future"
 
@@ -490,7 +490,8 @@ def test_only_who_may_publish_in_the_area_publishes(session):
         (Role.VIEWER, "210681", False),
         (Role.DISPATCHER, "210681", False),
         (Role.PLANNER, town.communities[0].path, False),  # the plan is the street's
-        (Role.PLANNER, "210681.210681001", True),
+        (Role.PLANNER, "210681.210681001", False),
+        (Role.ADMINISTRATOR, "210681.210681001", True),
     ):
         somebody = Actor(user_id=None, name="x", grants=(Grant(role, path),))
         if allowed:
@@ -505,11 +506,12 @@ def test_every_act_on_a_plan_is_in_the_audit_log(session):
     plan = make_plan(session, town)
     publish(session, plan, since=SOON)
     plans.withdraw(session, plan.id, actor=SYSTEM, now=NOW)
+    plan_approval.return_(session, plan.id, note="改", actor=SYSTEM, now=NOW)
     plans.discard(session, plan.id, actor=SYSTEM, now=NOW)
     acts = session.scalars(
         select(AuditLog.action).where(AuditLog.subject == f"plan:{plan.id}").order_by(AuditLog.id)
     ).all()
-    assert acts == ["plan.create", "plan.store", "plan.publish", "plan.withdraw", "plan.discard"]
+    assert acts == ["plan.create", "plan.store", "plan.publish", "plan.withdraw", "plan.return", "plan.discard"]
 
 
 def test_unknown_plans_are_not_found(session):

@@ -88,7 +88,15 @@ export interface GeotagRun {
   created_at: string;
 }
 
-export type PlanState = "draft" | "future" | "in_force" | "superseded" | "discarded";
+export type PlanState =
+  | "draft"
+  | "submitted"
+  | "reviewed"
+  | "approved"
+  | "future"
+  | "in_force"
+  | "superseded"
+  | "discarded";
 
 export interface Plan {
   id: Id;

@@ -37,7 +37,7 @@ import { mount } from "./mount";
 type Tab = "statistics" | "violations" | "cells";
 type Asked = "run" | "publish" | "discard" | null;
 
-const ORDER = ["draft", "in_force", "future", "superseded", "discarded"];
+const ORDER = ["draft", "submitted", "reviewed", "approved", "in_force", "future", "superseded", "discarded"];
 const TABS: readonly Tab[] = ["statistics", "violations", "cells"];
 
 const gridTiers = (plan: Plan | null): Tier[] => (plan?.rule_set.tiers ?? []).filter((tier) => tier.kind !== "area");

@@ -6,6 +6,7 @@ import type { Session } from "../api/types";
 const PAGES: Record<string, readonly PageName[]> = {
   administrator: ["planner", "command", "field"],
   planner: ["planner", "command"],
+  approver: ["planner", "command"],
   dispatcher: ["command", "planner"],
   field_worker: ["field"],
   viewer: ["planner", "command"],
