@@ -90,7 +90,9 @@ class NewCell:
     digits: int
 
 
-def recode(cells: Iterable[NewCell], *, survivors: Mapping[str, str], given: Set[str]) -> dict[str, str]:
+def recode(
+    cells: Iterable[NewCell], *, survivors: Mapping[str, str], given: Set[str], keeps_drawn: bool = False
+) -> dict[str, str]:
     """Give cells the codes that they will bear in force: survivors keep theirs, the others take the next free number.
 
     Parameters
@@ -101,6 +103,9 @@ def recode(cells: Iterable[NewCell], *, survivors: Mapping[str, str], given: Set
         From a cell's drawn code to the code of the cell in force that it continues.
     given : set of str
         All codes ever given in the community, retired ones too: none is given again.
+    keeps_drawn : bool
+        Whether a cell that continues none keeps the code it was drawn with, where that has the form of its tier and was
+        never given: for plans whose codes come from a file.
 
     Returns
     -------
@@ -109,17 +114,25 @@ def recode(cells: Iterable[NewCell], *, survivors: Mapping[str, str], given: Set
         is a new cell: its code would name the wrong parent.
     """
     final: dict[str, str] = {}
-    used = set(given)
-    for cell in sorted(cells, key=lambda cell: (cell.depth, cell.code)):
+    listed = sorted(cells, key=lambda cell: (cell.depth, cell.code))
+    used = set(given) | ({cell.code for cell in listed} if keeps_drawn else set())
+    for cell in listed:
         parent = final.get(cell.parent, cell.parent)
         kept = survivors.get(cell.code)
         if kept is not None and kept.startswith(parent) and len(kept) == len(parent) + cell.digits:
             final[cell.code] = kept
+        elif keeps_drawn and cell.code not in given and _is_formed(cell, parent):
+            final[cell.code] = cell.code
         else:
             number = _highest(parent, used, cell.digits) + 1
             final[cell.code] = child_code(parent, number, digits=cell.digits)
             used.add(final[cell.code])
     return final
+
+
+def _is_formed(cell: NewCell, parent: str) -> bool:
+    number = cell.code.removeprefix(parent)
+    return cell.code == parent + number and len(number) == cell.digits and number.isdecimal()
 
 
 def _highest(parent: str, codes: Set[str], digits: int) -> int:

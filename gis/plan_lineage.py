@@ -199,6 +199,7 @@ def _final_codes(
     communities = session.scalars(select(AdminArea).where(AdminArea.id.in_(list(given))))
     community_codes = {community.id: community.code for community in communities}
     final: dict[int, str] = {}
+    keeps_drawn = bool(session.scalar(_KEEPS_DRAWN, {"plan": plan_id}))
     for community_id, values in given.items():
         mine = [cell for cell in cells.values() if cell.community_id == community_id]
         by_code = codes.recode(
@@ -213,6 +214,7 @@ def _final_codes(
             ],
             survivors={cell.code: survivors[cell.id].code for cell in mine if cell.id in survivors},
             given=values,
+            keeps_drawn=keeps_drawn,
         )
         final |= {cell.id: by_code[cell.code] for cell in mine if by_code[cell.code] != cell.code}
     return final
@@ -324,6 +326,9 @@ _SHARED = text(
     GROUP BY old_id, new_id
     """
 )
+
+# A plan that came as a file keeps the codes of the file that were never given.
+_KEEPS_DRAWN = text("SELECT coalesce((recipe ->> 'codes_as_given')::boolean, false) FROM plan WHERE id = :plan")
 
 _GIVEN = text(
     "SELECT community_id, value FROM grid_code WHERE scheme = :scheme"
