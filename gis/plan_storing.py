@@ -20,6 +20,7 @@ from gis.models import AdminArea, Plan, PlanCommunity, PlanEvent, PlanFinding, T
 from gis.permissions import Action, Actor, require
 from gis.plan_cover import colours
 from gis.plan_lineage import recode
+from gis.rule_set import band_states
 from gis.town_rows import town_of
 
 PartKey = tuple[int, int | None, int | None, int | None, int | None, int]
@@ -225,7 +226,7 @@ def _insert_cells(session: Session, plan: Plan, division: Division, communities:
             _whole(frame["households"]),
             [buildings[depth - 1].get(code, 0) for code in codes],
             frame["area_m2"].astype(float).tolist(),
-            _band_states(frame["households"].to_numpy(dtype=np.int64), tiers[depth]),
+            band_states(frame["households"].to_numpy(dtype=np.int64), tiers[depth]),
             colours(np.asarray(frame.geometry.to_numpy(), dtype=object)).tolist(),
             _ewkb(np.asarray(frame.geometry.to_numpy(), dtype=object)),
             strict=True,
@@ -254,14 +255,6 @@ def _buildings_in_cells(division: Division) -> list[dict[str, int]]:
             parents = dict(zip(cells["code"].astype(str), cells["parent"].astype(str), strict=True))
             held = held.assign(cell=held["cell"].map(parents)).drop_duplicates()
     return counts
-
-
-def _band_states(households: np.ndarray[Any, np.dtype[np.int64]], tier: TierRow) -> list[str]:
-    if tier.cell_of != "band":
-        return ["in_band"] * len(households)
-    low = -np.inf if tier.households_min is None else tier.households_min * (1 - tier.tolerance_ratio)
-    high = np.inf if tier.households_max is None else tier.households_max * (1 + tier.tolerance_ratio)
-    return np.where(households < low, "under", np.where(households > high, "over", "in_band")).tolist()  # type: ignore[no-any-return]
 
 
 def _insert_parts(

@@ -7,10 +7,13 @@ down; area tiers are the administrative tree, grid tiers are cut by the partitio
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gis.errors import InvalidInput, NotFound
 from gis.settings import ROOT
@@ -73,6 +76,34 @@ class Tier:
         if self.households_min is None or self.households_max is None:
             return None
         return (self.households_min + self.households_max) / 2
+
+
+class Banded(Protocol):
+    """What of a tier says whether a cell passes: a `Tier`, or its row."""
+
+    @property
+    def cell_of(self) -> str: ...
+    @property
+    def households_min(self) -> int | None: ...
+    @property
+    def households_max(self) -> int | None: ...
+    @property
+    def tolerance_ratio(self) -> float: ...
+
+
+def band_states(households: NDArray[np.int64], tier: Banded) -> list[str]:
+    """``in_band``, ``under`` or ``over`` for each number of households; what is not cut by households is in band.
+
+    Examples
+    --------
+    >>> band_states(np.array([299, 300, 501]), Tier(1, "grid", "", "", households_min=300, households_max=500))
+    ['under', 'in_band', 'over']
+    """
+    if tier.cell_of != "band":
+        return ["in_band"] * len(households)
+    low = -np.inf if tier.households_min is None else tier.households_min * (1 - tier.tolerance_ratio)
+    high = np.inf if tier.households_max is None else tier.households_max * (1 + tier.tolerance_ratio)
+    return np.where(households < low, "under", np.where(households > high, "over", "in_band")).tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +191,17 @@ def preset_codes(*, folder: Path = PRESETS) -> list[str]:
 
 def from_mapping(data: Mapping[str, Any]) -> RuleSet:
     """Make a rule set of plain nested data, as TOML or JSON gives it."""
-    tiers = tuple(
-        Tier(**{**tier, "ordinal": ordinal, "posts": tuple(Post(**post) for post in tier.get("posts", ()))})
-        for ordinal, tier in enumerate(data["tiers"], start=1)
+    return RuleSet(**{**data, "tiers": tiers_from(data["tiers"])})
+
+
+def tiers_from(rows: Iterable[Mapping[str, Any]]) -> tuple[Tier, ...]:
+    """Make tiers of plain nested data; ``holders_max = 0`` says "as many as there are" where null cannot be said."""
+    return tuple(
+        Tier(**{**tier, "ordinal": ordinal, "posts": tuple(_post(post) for post in tier.get("posts", ()))})
+        for ordinal, tier in enumerate(rows, start=1)
     )
-    return RuleSet(**{**{key: value for key, value in data.items() if key != "tiers"}, "tiers": tiers})
+
+
+def _post(data: Mapping[str, Any]) -> Post:
+    post = Post(**data)
+    return replace(post, holders_max=None) if post.holders_max == 0 else post

@@ -1,20 +1,22 @@
-"""Use cases of rule sets: stored by date and area, found as the nearest one up the tree."""
+"""Use cases of rule sets: stored by date and area, found as the nearest one up the tree, renewed by edited copies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import cast, func, select
+from sqlalchemy import cast, func, select, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from gis import areas
 from gis.db import audit
-from gis.errors import NotFound
-from gis.models import AdminArea, Ltree, PostRow, RuleSetRow, TierRow
-from gis.permissions import Action, Actor, require
+from gis.errors import InvalidInput, NotFound
+from gis.models import AdminArea, Ltree, Plan, PostRow, RuleSetRow, TierRow
+from gis.permissions import Action, Actor, is_within, require, scopes
+from gis.rule_check import Around, Dated, Proposal, Stated, check, errors
 from gis.rule_set import Post, RuleSet, Tier
+from gis.worktime import CHINA
 
 
 def store(
@@ -37,6 +39,8 @@ def store(
     """
     area = areas.get(session, area_id)
     require(actor, Action.EDIT_RULES, area.path)
+    # One at a time for an area: of two equal wishes the second finds what the first has stored.
+    session.execute(select(AdminArea.id).where(AdminArea.id == area_id).with_for_update(key_share=True))
     present = session.scalar(
         select(RuleSetRow).where(RuleSetRow.area_id == area_id, RuleSetRow.valid_during.contains(valid_from))
     )
@@ -53,6 +57,86 @@ def store(
     session.flush()
     audit(session, "rules.store", subject=f"rule_set:{row.id}", actor=actor, now=now, details={"code": rule_set.code})
     return row
+
+
+def renew(
+    session: Session,
+    rule_set: RuleSet,
+    *,
+    area_id: int,
+    valid_from: date,
+    actor: Actor,
+    now: datetime,
+    valid_to: date | None = None,
+) -> RuleSetRow:
+    """Store an edited copy as the area's rules from a date on, if nothing forbids it; as often as it is sent, once.
+
+    Raises
+    ------
+    InvalidInput
+        ``rules.faulty``: errors that `gis.rule_check` finds, other than of dates.
+    NotAllowed
+    Overlap
+        ``rules.overlap``: another rule set begins on that day, or before this one ends.
+    """
+    proposal = Proposal.of(rule_set, valid_from=valid_from, valid_to=valid_to)
+    if wrong := errors(check(proposal)):
+        fields = [fault.field for fault in wrong]
+        raise InvalidInput("rules.faulty", count=len(wrong), fields=fields, first=wrong[0].code)
+    return store(
+        session, rule_set, area_id=area_id, valid_from=valid_from, valid_to=valid_to, actor=actor, now=now
+    )  # fmt: skip
+
+
+def around(
+    session: Session, *, area_id: int, actor: Actor, now: datetime, stated: Stated | None = None
+) -> Around:  # fmt: skip
+    """What a proposal for an area is checked against: other rule sets, communities, and who holds which post.
+
+    Raises
+    ------
+    NotAllowed
+    NotFound
+        ``area.unknown``.
+    """
+    area = areas.get(session, area_id)
+    require(actor, Action.EDIT_RULES, area.path)
+    others = session.scalars(
+        select(RuleSetRow).where(RuleSetRow.area_id == area_id).order_by(func.lower(RuleSetRow.valid_during))
+    )
+    here = {"path": area.path, "at": now}
+    held = {row.code: row.people for row in session.execute(_HELD, here)}
+    return Around(
+        today=now.astimezone(CHINA).date(),
+        others=tuple(
+            Dated(one.name_zh, one.valid_during.lower, one.valid_during.upper)
+            for one in others
+            if one.valid_during.lower is not None
+        ),
+        communities={row.name: row.households for row in session.execute(_COMMUNITIES, here)},
+        held=held or None,
+        stated=stated,
+    )
+
+
+def seen(session: Session, rule_set_id: int, *, actor: Actor) -> RuleSetRow:
+    """A rule set that somebody may see: of an area in theirs, or above it.
+
+    Raises
+    ------
+    NotFound
+        ``rules.unknown``.
+    """
+    row = get(session, rule_set_id)
+    path = areas.get(session, row.area_id).path
+    if not any(is_within(path, scope) or is_within(scope, path) for scope in scopes(actor, Action.VIEW_MAP)):
+        raise NotFound("rules.unknown", rule_set=rule_set_id)
+    return row
+
+
+def uses(session: Session, rule_set_id: int) -> int:
+    """How many plans are drawn by a rule set; one that any plan uses is frozen."""
+    return session.scalar(select(func.count()).select_from(Plan).where(Plan.rule_set_id == rule_set_id)) or 0
 
 
 def get(session: Session, rule_set_id: int) -> RuleSetRow:
@@ -165,3 +249,26 @@ def _row(rule_set: RuleSet) -> RuleSetRow:
             for tier in rule_set.tiers
         ],
     )
+
+
+_HELD = text(
+    """
+    SELECT post.code, count(DISTINCT held.staff_id) AS people
+    FROM assignment AS held
+    INNER JOIN post ON held.post_id = post.id
+    LEFT JOIN grid AS cell ON held.grid_id = cell.id
+    INNER JOIN admin_area AS area ON area.id = coalesce(cell.community_id, held.area_id)
+    WHERE held.valid_during @> CAST(:at AS timestamptz) AND area.path <@ CAST(:path AS ltree)
+    GROUP BY post.code
+    """
+)
+
+_COMMUNITIES = text(
+    """
+    SELECT area.name, coalesce(sum(building.households), 0)::bigint AS households
+    FROM admin_area AS area
+    INNER JOIN building ON building.area_id = area.id
+    WHERE area.level = 'community' AND area.path <@ CAST(:path AS ltree)
+    GROUP BY area.id ORDER BY area.code
+    """
+)
