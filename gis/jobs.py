@@ -18,10 +18,21 @@ from sqlalchemy import Engine, Select, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from gis import geotag_runs, incident_tally, plan_redraw, plan_report, plan_review, plans, rules, search_index
+from gis import (
+    geotag_runs,
+    incident_tally,
+    plan_redraw,
+    plan_report,
+    plan_review,
+    plans,
+    proposal_runs,
+    proposals,
+    rules,
+    search_index,
+)
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
-from gis.models import GeotagRun, Plan, PlanRun
+from gis.models import GeotagRun, Plan, PlanRun, ProposalRun
 from gis.permissions import SYSTEM, Actor
 from gis.plan_redraw import Wish
 from gis.rule_set import RuleSet
@@ -34,6 +45,7 @@ QUEUE = "partition"
 GEOTAG = "geotag"
 UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
+PROPOSE_TASK = "wangge:propose"
 GEOTAG_TASK = "wangge:geotag_file"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
@@ -62,6 +74,11 @@ def _with_tasks(app: App) -> App:
     def partition_plan(context: JobContext, run_id: int) -> None:
         """Divide the communities of a draft and store the cells."""
         run_partition(context.additional_context["engine"], run_id, clock=_now)
+
+    @tasks.task(name="propose", pass_context=True)
+    def propose(context: JobContext, run_id: int) -> None:
+        """Divide a draft, or some cells of it, again, and keep the divisions beside it."""
+        proposal_runs.do_run(context.additional_context["engine"], run_id, clock=_now)
 
     @tasks.task(name="geotag_file", pass_context=True)
     def geotag_file(context: JobContext, run_id: int) -> None:
@@ -157,6 +174,27 @@ def request_partition(
     run.job_id = task.defer(run_id=run.id)
     session.flush()
     return run
+
+
+def request_proposals(
+    session: Session, plan_id: int, wish: proposals.Wish, *, jobs: App, actor: Actor, now: datetime
+) -> ProposalRun:
+    """What is proposed for a draft is asked for, and its run queued, in the session's transaction.
+
+    Raises
+    ------
+    InvalidInput, Conflict, WrongState, NotAllowed, NotFound
+        As `gis.proposals.request`.
+    """
+
+    def defer(run_id: int) -> int:
+        connection = session.connection().connection.driver_connection
+        task = jobs.configure_task(
+            PROPOSE_TASK, queue=QUEUE, lock=QUEUE, queueing_lock=f"propose-{run_id}", connection=connection
+        )
+        return task.defer(run_id=run_id)
+
+    return proposals.request(session, plan_id, wish, defer=defer, actor=actor, now=now)
 
 
 def request_geotag(
@@ -321,6 +359,7 @@ def mark_interrupted(engine: Engine, *, now: datetime) -> None:
             .where(PlanRun.state == "running", text(f"coalesce(plan_run.job_id, 0) {_NOT_DONE_BY_ANYBODY}"))
             .values(state="failed", error_code="jobs.interrupted", error_params={}, finished_at=now)
         )
+        proposal_runs.mark_interrupted(session, now=now, not_done=_NOT_DONE_BY_ANYBODY)
 
 
 DEAD_AFTER_S = 60.0
