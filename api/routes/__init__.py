@@ -4,6 +4,8 @@ from api import ogc, open311
 from api.routes import (
     areas,
     buildings,
+    decide,
+    desk,
     export,
     geotag,
     geotag_runs,
@@ -28,7 +30,9 @@ ROUTERS = (
     areas.router,
     rule_sets.router,
     plans.router,
+    desk.router,
     proposals.router,
+    decide.router,
     grids.router,
     buildings.router,
     staff.router,

@@ -1,9 +1,10 @@
 """The ground of a plan as faces: a coverage in which each face lies wholly in one cell, or in one stack.
 
-The ground of a community is surveyed (`gis.partition.ground`) with the borders of the plan's lowest cells among the
-lines that are noded, so that the union of a cell's faces is its ground again, to the lattice, and any set of faces is
-a valid cell. Faces of a building carry it, or the strip of its staircases that a part of the plan holds; the others
-are land.
+The ground of a community is surveyed (`gis.partition.ground`) with the plan's lowest cells as parcels, whose borders
+no face crosses and which stay as they are: the union of a cell's faces is its ground again, to a few square
+centimetres, and any set of faces is a valid cell. (Following the borders as mere lines is twice as fast, but moves
+them by centimetres; a border that nobody redraws must not move.) Faces of a building carry it, or the strip of its
+staircases that a part of the plan holds; the others are land.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, dissolve, segments_of, sums, touches
-from gis.partition.ground import Ground, Plot, barriers_on, survey
+from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, dissolve, segments_of, sums
+from gis.partition.ground import BARRIER_CLASS, Ground, Plot, barriers_on, survey
 from gis.partition.site import Job
 
 SLIVER_M2 = 60.0
 """Smaller pieces that nobody's house stands on join a neighbour in their cell."""
 SLIVER_WIDTH_M = 2.0
-_ON_RING = 1.5  # lattice steps: two drawings of one outline
-_APPROACH = 400.0  # lattice steps: the last metres of a border to the outline are drawn anew (`gis.geometry.Weave`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Borders:
 def faces_of(place: Place) -> Faces:
     """Survey a community along the borders of its cells."""
     lattice = Lattice.at(place.job.outline, place.job.zone)
-    plot = _plot(place, lattice)
+    plot = _plot(place)
     ground = survey(plot, place.job.zone)
     cell = _cell_of(ground, place.cells)
     segments = segments_of(ground.faces)
@@ -139,8 +140,6 @@ def faces_of(place: Place) -> Faces:
 
 def plot_of(job: Job) -> Plot:
     """The ground of a community as the survey takes it, without any cut of buildings or cells."""
-    from gis.partition.ground import BARRIER_CLASS
-
     kind = np.array([BARRIER_CLASS[name] for name in job.barrier_kinds], dtype=np.int64)
     is_wall = np.array([name == "wall" for name in job.barrier_kinds], dtype=bool)
     units = np.ones(len(job.footprints), dtype=np.int64)
@@ -177,7 +176,7 @@ def _spans(homes: Sequence[Home]) -> list[tuple[int, int]]:
     return found or [(0, 0)]
 
 
-def _plot(place: Place, lattice: Lattice) -> Plot:
+def _plot(place: Place) -> Plot:
     plot = plot_of(place.job)
     given = np.asarray(place.job.buildings["units"].fillna(0), dtype=np.int64) if len(plot.units) else plot.units
     units = plot.units.copy()
@@ -185,25 +184,7 @@ def _plot(place: Place, lattice: Lattice) -> Plot:
         last = max((home.unit_to or home.unit_from or 0 for home in homes), default=0)
         if last:
             units[number] = max(last, int(given[number]))
-    edges = np.concatenate([plot.edges, _borders_inside(place, lattice)])
-    return replace(plot, units=units, edges=edges)
-
-
-def _borders_inside(place: Place, lattice: Lattice) -> Geometries:
-    """Lines between the cells, without the last metres to the outline."""
-    cells = lattice.from_wgs84(place.cells)
-    pieces = segments_of(shapely.get_parts(cells))
-    ring = shapely.boundary(lattice.from_wgs84(np.array([place.job.outline], dtype=object))[0])
-    shapely.prepare(ring)
-    ends = [shapely.dwithin(ring, shapely.points(xy), _ON_RING) for xy in (pieces.start, pieces.end)]
-    middle = shapely.dwithin(ring, shapely.points((pieces.start + pieces.end) / 2), _ON_RING)
-    on_ring = ends[0] & ends[1] & middle
-    short = np.hypot(*(pieces.end - pieces.start).T) <= _APPROACH
-    kept = ~on_ring & ~((ends[0] | ends[1] | touches(pieces, on_ring)) & short)
-    if not kept.any():
-        return np.empty(0, dtype=object)
-    lines = shapely.linestrings(np.stack([pieces.start[kept], pieces.end[kept]], axis=1))
-    return lattice.to_wgs84(shapely.get_parts(shapely.line_merge(shapely.multilinestrings(lines))))
+    return replace(plot, units=units, parcels=place.cells)
 
 
 def _cell_of(ground: Ground, cells: Geometries) -> IntArray:
@@ -243,9 +224,6 @@ def _names(place: Place, ground: Ground, cell: IntArray) -> IntArray:
 
 def _pieces(name: IntArray, segments: Segments) -> IntArray:
     """Number what hangs together and has one name."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     inner = (segments.face >= 0).all(axis=1)
     left, right = segments.face[inner].T
     same = (name[left] == name[right]).all(axis=1)

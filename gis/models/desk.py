@@ -34,8 +34,8 @@ class PlanDesk(Base):
 class PlanFace(Base):
     """A piece of ground that is never divided between cells: a building's, a staircase strip's, or land.
 
-    A face of a building lies where its parts lie; ``cell_id`` is that of land, and of buildings without parts: the cell,
-    or of a stack the one with the lowest id.
+    A face of a building lies where its parts lie; ``cell_id`` is that of land, and of buildings without parts: the
+    cell, or of a stack the one with the lowest id.
     """
 
     __tablename__ = "plan_face"

@@ -80,8 +80,8 @@ class Plot:
     barrier_class : int array, shape (barriers,)
     is_wall : bool array, shape (barriers,)
         Barriers that fence ground in beside a street, as compound walls do.
-    edges : array of polygons or lines
-        Outlines to follow that are no barrier of themselves (compounds, the borders of a plan's cells).
+    edges : array of polygons
+        Outlines to follow that are no barrier of themselves (compounds).
     parcels : array of polygons
         Ground that stays as it is, as cells of an earlier plan: no atom crosses their border, and where they were made
         of this community's atoms, they are exactly the union of atoms again. Cells over one another only once.
@@ -256,8 +256,7 @@ def _near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> tuple[Geom
 def _edges_near(plot: Plot, outline: shapely.Geometry, lattice: Lattice) -> Geometries:
     if not len(plot.edges):
         return np.empty(0, dtype=object)
-    shapes = lattice.from_wgs84(plot.edges)
-    lines = np.where(shapely.get_dimensions(shapes) == 2, shapely.boundary(shapes), shapes)
+    lines = shapely.boundary(lattice.from_wgs84(plot.edges))
     clipped = shapely.get_parts(shapely.intersection(lines, shapely.buffer(outline, 60.0, quad_segs=2)))
     return np.asarray(clipped[shapely.get_dimensions(clipped) == 1], dtype=object)
 
