@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
@@ -31,8 +30,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 _BODILESS = (204, 304)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole answer: headers in lower case, without those that every answer carries and the length of the body."""
 
     body: bytes
@@ -103,10 +101,11 @@ class Front:
         if reply is None:
             return False
         if reply is not SENT:
+            body, status, headers = reply
             # An answer without a body tells no length: a 304's would be that of the 200.
-            length = () if reply.status in _BODILESS else ((b"content-length", b"%d" % len(reply.body)),)
-            await send(start(reply.status, (*reply.headers, *length)))
-            await send({"type": "http.response.body", "body": reply.body})
+            length = () if status in _BODILESS else ((b"content-length", b"%d" % len(body)),)
+            await send(start(status, (*headers, *length)))
+            await send({"type": "http.response.body", "body": body})
         return True
 
 

@@ -21,7 +21,7 @@ from gis.responsibility.present import Present
 from gis.responsibility.responsibility import Responsibility
 
 # What anybody would write; everything else a float could mean is read by the documented route.
-_PLAIN = re.compile(rb"lon=(-?\d{1,3}(?:\.\d{1,20})?)&lat=(-?\d{1,2}(?:\.\d{1,20})?)")
+_PLAIN = re.compile(rb"lon=(-?\d{1,3}(?:\.\d{1,20})?)&lat=(-?\d{1,2}(?:\.\d{1,20})?)").fullmatch
 
 
 class FastLocate:
@@ -44,17 +44,21 @@ class FastLocate:
 
     def __call__(self, scope: Scope, *_: Any) -> Reply | None:
         """Answer, or leave it to the route."""
-        asked = _PLAIN.fullmatch(scope["query_string"])
+        asked = _PLAIN(scope["query_string"])
         if asked is None or scope["method"] != "GET":
             return None
         access = self.who(scope)
         if access is None:
             return None
-        lon, lat = float(asked[1]), float(asked[2])
+        lon_text, lat_text = asked.groups()
+        lon, lat = float(lon_text), float(lat_text)
         index = self._present.at(self._clock())
-        if index is None or abs(lon) > 180.0 or abs(lat) > 90.0 or not access.scopes(Action.VIEW_MAP):
+        if index is None or not (-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
             return None
-        return Reply(index.locate(lon, lat, view_of(index, access)))
+        memo = access.memo
+        if memo is not None and memo[0] is index:
+            return Reply(index.locate(lon, lat, memo[1]))
+        return Reply(index.locate(lon, lat, view_of(index, access))) if access.scopes(Action.VIEW_MAP) else None
 
 
 def view_of(index: Responsibility, access: Access) -> Any:

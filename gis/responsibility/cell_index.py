@@ -17,6 +17,7 @@ tenth of a millimetre.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class CellIndex:
         self._geometry = tuple(self.arrays[name] for name in _ARRAYS[3:7])
         self._points = tuple(self.arrays[name] for name in _ARRAYS[:7])
         self._all = tuple(self.arrays[name] for name in _ARRAYS)
+        self._local = threading.local()
 
     # --- making and keeping ---------------------------------------------------------------------------------------
 
@@ -179,13 +181,15 @@ class CellIndex:
         Those that cover the point come first, by number, at 0 m (and only those are at 0 m); then the others by
         distance, then number.
         """
-        few = kernel.around_few(
-            float(lon), float(lat), float(reach_m), *self._all
-        )  # not compiled for whole numbers too
-        if few[0] <= kernel.FEW:
-            return [(few[1], few[2]), (few[3], few[4]), (few[5], few[6])][: few[0]]
         found, metres = kernel.around_one(float(lon), float(lat), float(reach_m), *self._all)
         return list(zip(found.tolist(), metres.tolist(), strict=True))
+
+    def book(self) -> Any:
+        """Where the arrays lie, for `gis.responsibility.kernel.ask`; kept for each thread."""
+        book = getattr(self._local, "book", None)
+        if book is None:
+            book = self._local.book = kernel.Book(self._all)
+        return book
 
     def around_many(
         self, lon: ArrayLike, lat: ArrayLike, reach_m: ArrayLike, *, threads: int = 1

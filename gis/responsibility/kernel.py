@@ -9,15 +9,19 @@ point lay an infinitely small bit further north.
 
 from __future__ import annotations
 
+import ctypes
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from gis.responsibility.orientation import side
 
 CHUNK = 2048
 """Points taken together, so that the memory fetches of many are under way at the same time."""
 NOTHING = 65535
-FEW = 3
 _A = 6378137.0
 _E2 = (2.0 - 1.0 / 298.257223563) / 298.257223563
 
@@ -259,22 +263,97 @@ def around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, membe
     return found[:count], np.sqrt(far[:count])
 
 
-@njit(cache=True, nogil=True)
-def around_few(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members, near_starts, near):
-    """`around_one` where the answer is short, as plain numbers, which are much cheaper to hand over than arrays.
+@intrinsic
+def _pointer(typingctx, address):  # noqa: ARG001 - the form that numba asks for
+    """An address as a pointer."""
 
-    Returns
-    -------
-    count : int
-        Of the grounds; beyond `FEW` only the first are told.
-    ground, metres, ground, metres, … : int, float
-    """
+    def code(context, builder, signature, given):  # noqa: ARG001
+        return builder.inttoptr(given[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), code
+
+
+_at: Any = _pointer  # called with the address alone
+
+
+# Handing nine arrays over costs more than the answer; their addresses in one list cost nothing.
+@cfunc("int64(int64, float64, float64, float64)", cache=True)
+def _ask(book, x, y, reach_m):
+    book = carray(_at(book), 32, np.int64)
+    frame = carray(_at(book[0]), 6, np.float64)
+    coarse = carray(_at(book[1]), (book[10], book[11]), np.int32)
+    fine = carray(_at(book[2]), (book[12], 64), np.int32)
+    rows, columns = book[10] * 8, book[11] * 8
+    u, v = (x - frame[0]) * frame[4], (y - frame[1]) * frame[5]
+    if not (u >= 0.0 and v >= 0.0 and u < columns and v < rows):
+        return -1
+    column, row = np.int64(u), np.int64(v)
+    code = np.int64(coarse[row >> 3, column >> 3])
+    if code < 0:
+        code = np.int64(fine[-code - 1, (row & 7) << 3 | (column & 7)])
+    if code >= 0 and code & 1:
+        return -1 - (code >> 1)
+    starts = carray(_at(book[3]), (book[13], 2), np.int32)
+    segment = carray(_at(book[4]), (book[14], 4), np.float64)
+    slots = carray(_at(book[5]), (book[15], 2), np.uint16)
+    members = carray(_at(book[6]), book[16], np.int32)
+    near_starts = carray(_at(book[7]), book[17], np.int32)
+    near = carray(_at(book[8]), (book[18], 3), np.int32)
     found, far = around_one(x, y, reach_m, frame, coarse, fine, starts, segment, slots, members, near_starts, near)
     count = len(found)
-    a, am = (found[0], far[0]) if count > 0 else (np.int64(-1), 0.0)
-    b, bm = (found[1], far[1]) if count > 1 else (np.int64(-1), 0.0)
-    c, cm = (found[2], far[2]) if count > 2 else (np.int64(-1), 0.0)
-    return count, a, am, b, bm, c, cm
+    grounds, metres = carray(_at(book[19]), book[21], np.int64), carray(_at(book[20]), book[21], np.float64)
+    for k in range(min(count, book[21])):
+        grounds[k], metres[k] = found[k], far[k]
+    return count
+
+
+_address: Any = _ask.address
+ask = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_double, ctypes.c_double)(_address)
+"""``ask(book, x, y, reach_m)``: the ground deep in which a point lies, else what `around_one` finds.
+
+Parameters
+----------
+book : int
+    Address of a `Book`'s list.
+
+Returns
+-------
+int
+    -1: deep in none; less: deep in the ground of the number -2 - what is given; else how many grounds there are: the
+    first of them stand in the book.
+"""
+
+
+class Book:
+    """Where the arrays of an index lie, and room for an answer; of one thread.
+
+    Parameters
+    ----------
+    arrays : tuple of ndarray
+        In the order in which `around_one` takes them, C-contiguous; they are kept for as long as the book is.
+
+    Attributes
+    ----------
+    address : int
+        For `ask`.
+    grounds, metres : memoryview
+        What `ask` has found, up to `ROOM`.
+    """
+
+    ROOM = 64
+
+    def __init__(self, arrays: tuple[np.ndarray, ...]) -> None:
+        frame, coarse, fine, starts, segment, slots, members, near_starts, near = arrays
+        grounds, metres = np.zeros(self.ROOM, np.int64), np.zeros(self.ROOM)
+        listed = np.zeros(32, np.int64)
+        listed[:9] = [array.ctypes.data for array in arrays]
+        sized = (fine, starts, segment, slots, members, near_starts, near)
+        listed[10:19] = [*coarse.shape, *(len(array) for array in sized)]
+        listed[19:22] = grounds.ctypes.data, metres.ctypes.data, self.ROOM
+        self._kept = (*arrays, frame, listed, grounds, metres)
+        self.address = int(listed.ctypes.data)
+        self.grounds: Any = grounds.data
+        self.metres: Any = metres.data
 
 
 @njit(cache=True, nogil=True)

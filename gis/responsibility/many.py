@@ -6,7 +6,8 @@ points. Points in no cell come back with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -101,33 +102,67 @@ def placed(index: Responsibility, view: View, lon: ArrayLike, lat: ArrayLike, *,
     return grounds
 
 
+@dataclass(frozen=True)
+class Dictionaries:
+    """What an Arrow answer tells of the cells that may occur in it, each value once.
+
+    Attributes
+    ----------
+    rows : list of array of int
+        For each column the row of its value in its dictionary, by the place of the cell; the smallest type that holds
+        them.
+    values : list of Array
+    head : bytes
+        Schema and dictionaries: all of the stream that goes before the rows.
+    """
+
+    rows: list[NDArray[Any]]
+    values: list[pa.Array]
+    head: bytes
+
+    @classmethod
+    def of(cls, table: pa.RecordBatch, version: str) -> Dictionaries:
+        """Of a table with a row a cell."""
+        encoded = [column.dictionary_encode() for column in table.columns]
+        rows = [np.nan_to_num(one.indices.to_numpy(zero_copy_only=False), nan=-1.0) for one in encoded]
+        rows = [
+            row.astype(np.int16 if len(one.dictionary) < 2**15 else np.int32)
+            for row, one in zip(rows, encoded, strict=True)
+        ]
+        values = [one.dictionary for one in encoded]
+        empty = _batch([row[:0] for row in rows], values, np.zeros(0, dtype=np.int8))
+        return cls(rows, values, _head_of(empty.replace_schema_metadata({"version": version})))
+
+
 def _as_arrow(lon: Floats, lat: Floats, index: Responsibility, view: View, *, threads: int) -> bytes:
     grounds = placed(index, view, lon, lat, threads=threads)
     table = index.ground_table
     if view.sees is not None or len(grounds) * 4 < table.num_rows:
         # Only the cells that occur: others are not everybody's to know, and a few points of a city need few.
-        occurring, rows = _occurring(grounds, table.num_rows)
-        table = table.take(pa.array(occurring))
-        head = _arrow_head(table, index.version)
+        occurring, place = _occurring(grounds, table.num_rows)
+        known = Dictionaries.of(table.take(pa.array(occurring)), index.version)
     else:
-        rows = grounds
-        head = index.arrow_head or _arrow_head(table, index.version)
-        index.arrow_head = head
+        place = grounds
+        known = index.dictionaries or Dictionaries.of(table, index.version)
+        index.dictionaries = known
     lost = grounds < 0
-    which = np.zeros(len(grounds), dtype=np.int8)
+    which = np.full(len(grounds), -1, dtype=np.int8)
     if lost.any():
         which[lost] = _why(lon[lost], lat[lost])
-    batch = _batch(table, pa.array(rows, mask=lost), pa.array(which, mask=~lost))
-    return b"".join((head, batch.serialize(), _END_OF_STREAM))
+        rows = [
+            np.where(lost, -1, row[place]) if len(row) else np.full(len(place), -1, row.dtype) for row in known.rows
+        ]
+    else:
+        rows = [row[place] for row in known.rows]
+    return b"".join((known.head, _batch(rows, known.values, which).serialize(), _END_OF_STREAM))
 
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+_NAMES = ("cell", "micro_grid", "grid", "community", "reason")
 
 
-def _arrow_head(table: pa.RecordBatch, version: str) -> bytes:
-    """Schema and dictionaries of a stream, with a batch of no rows: all that goes before the rows themselves."""
-    batch = _batch(table, pa.array([], pa.int32()), pa.array([], pa.int8()))
-    batch = batch.replace_schema_metadata({"version": version})
+def _head_of(batch: pa.RecordBatch) -> bytes:
+    """Schema and dictionaries of a stream, with a batch of no rows."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -135,11 +170,13 @@ def _arrow_head(table: pa.RecordBatch, version: str) -> bytes:
     return written.removesuffix(_END_OF_STREAM)
 
 
-def _batch(table: pa.RecordBatch, rows: pa.Array, which: pa.Array) -> pa.RecordBatch:
-    names = [*table.schema.names, "reason"]
-    columns = [pa.DictionaryArray.from_arrays(rows, column, safe=False) for column in table.columns]
-    columns.append(pa.DictionaryArray.from_arrays(which, _WORDS, safe=False))
-    return pa.RecordBatch.from_arrays(columns, names)
+def _batch(rows: Sequence[NDArray[Any]], values: Sequence[pa.Array], which: NDArray[np.int8]) -> pa.RecordBatch:
+    """Columns out of rows in their dictionaries; -1 is no value."""
+    columns = [
+        pa.DictionaryArray.from_arrays(pa.array(row, mask=row < 0), value, safe=False)
+        for row, value in zip((*rows, which), (*values, _WORDS), strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, _NAMES)
 
 
 _WORDS = pa.array(REASONS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -22,7 +23,8 @@ from gis.in_force import InForce, in_force
 from gis.listing.window import Row
 from gis.responsibility import build
 from gis.responsibility.book import KEPT_PIECES, MAX_CANDIDATES, Book, Pieces, View, decimetres, quick
-from gis.responsibility.cell_index import ASK, FAR_M, NEAR_M, CellIndex
+from gis.responsibility.cell_index import FAR_M, NEAR_M, CellIndex
+from gis.responsibility.kernel import ask
 from gis.settings import Settings
 
 log = logging.getLogger("wangge.responsibility")
@@ -67,9 +69,8 @@ class Responsibility(Book):
         self.ground_starts, self.ground_leaves = grounds
         self._starts, self._leaves = quick(self.ground_starts), quick(self.ground_leaves)
         self._views: dict[tuple[Sequence[str], Sequence[str]], View] = {}
-        self._deep = index.locate_deep
         self._entries: dict[int, bytes] = {}
-        self.arrow_head = b""  # kept by `gis.responsibility.many`
+        self.dictionaries: Any = None  # kept by `gis.responsibility.many`
 
     def holds(self, at: datetime) -> bool:
         """Whether this version answers for an instant."""
@@ -87,31 +88,32 @@ class Responsibility(Book):
 
     def locate(self, lon: float, lat: float, view: View) -> bytes:
         """The answer for a point in degrees (WGS-84), as JSON; the same as `locate_within`, from prepared pieces."""
-        ground = self._deep(lon, lat)
-        if ground >= 0:
-            own = self._pieces_of(ground, view)
+        book = self.cells.book()
+        found = ask(book.address, lon, lat, NEAR_M)
+        if found < -1:
+            own = self._pieces_of(-2 - found, view)
             if own:
                 return b"".join((_INSIDE, own[0], b"[]", own[1]))
-        elif ground == ASK:
-            found = self.cells.around(lon, lat, NEAR_M)
-            body = self._at_border(found, view) if found and found[0][1] == 0.0 else None
+        elif found == -1:
+            return self.answer((), view, wide=tuple, community=lambda: self._community_around(lon, lat, view))
+        elif 0 < found <= MAX_CANDIDATES and book.metres[0] == 0.0:
+            body = self._at_border(book.grounds[:found].tolist(), book.metres[:found].tolist(), view)
             if body is not None:
                 return body
-        else:
-            return self.answer((), view, wide=tuple, community=lambda: self._community_around(lon, lat, view))
         return self.locate_within(lon, lat, view)
 
-    def _at_border(self, found: list[tuple[int, float]], view: View) -> bytes | None:
+    def _at_border(self, grounds: list[int], far_m: list[float], view: View) -> bytes | None:
         """The answer where each ground near holds one leaf or is not shown; ``None`` if more has to be thought of."""
-        if len(found) > MAX_CANDIDATES:
-            return None
+        known = view.pieces
         parts: list[bytes] = []
         end = b""
         before = -1.0
-        for ground, metres in found:
-            own = self._pieces_of(ground, view)
+        for ground, metres in zip(grounds, far_m, strict=True):
+            own = known.get(ground)
             if own is None:
-                return None
+                own = self._pieces_of(ground, view)
+                if own is None:
+                    return None
             if not own:
                 continue
             if not parts:
@@ -219,6 +221,7 @@ class Responsibility(Book):
         self.cells.warm()
         self.outlines.warm()
         view = self.view(("",), ("",))
+        ask(self.cells.book().address, 0.0, 0.0, NEAR_M)
         for ground in range(min(len(self._starts) - 1, 1)):
             self._pieces_of(ground, view)
 
