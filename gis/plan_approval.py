@@ -17,7 +17,7 @@ from gis.errors import InvalidInput, WrongState
 from gis.models import Plan, PlanEvent
 from gis.permissions import Action, Actor, require
 from gis.plan_lineage import recode
-from gis.plan_steps import STEPS, advance, may_take, path_of
+from gis.plan_steps import STEPS, advance, count_open_comments, may_take, path_of
 from gis.plan_storing import locked
 
 NOTE_LENGTH = 2000
@@ -173,8 +173,6 @@ def _take(
     document_no: str | None = None,
 ) -> Plan:
     said = (note or "").strip() or None
-    if kind in ("review", "approve") and plan.status in STEPS[kind].before:
-        plan_comments.require_resolved(session, plan.id)
     advance(session, plan, kind, actor=actor, now=now, revision=revision, note=said, document_no=document_no)
     details = {"document_no": document_no} if document_no else {}
     audit(session, f"plan.{kind}", subject=f"plan:{plan.id}", actor=actor, now=now, details=details)
@@ -218,7 +216,7 @@ def log(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> dict[
         "document_no": plan.document_no,
         "effective_from": plan.effective_from,
         "superseded": _superseded(session, plan_id, now),
-        "comments_open": plan_comments.count_open(session, plan_id),
+        "comments_open": count_open_comments(session, plan_id),
         "may": may_do,
         "items": items,
     }

@@ -129,24 +129,6 @@ def resolve(
     tell(session, plan_id)
 
 
-def count_open(session: Session, plan_id: int) -> int:
-    """How many threads of a plan are not resolved."""
-    return int(session.scalar(_COUNT_OPEN, {"plan": plan_id}) or 0)
-
-
-def require_resolved(session: Session, plan_id: int) -> None:
-    """Go on only if nothing that was said waits for an answer.
-
-    Raises
-    ------
-    WrongState
-        ``plan.comments_open``.
-    """
-    number = count_open(session, plan_id)
-    if number:
-        raise WrongState("plan.comments_open", plan=plan_id, count=number)
-
-
 def _open_plan(session: Session, plan_id: int, *, actor: Actor) -> Plan:
     """A plan on its way, locked so that no remark slips into one that is being approved."""
     plan = locked(session, plan_id, action=Action.VIEW_DRAFTS, actor=actor)
@@ -195,9 +177,6 @@ _THREADS = text(
     FROM plan_comment k LEFT JOIN grid g ON g.id = k.grid_id
     WHERE k.plan_id = :plan ORDER BY coalesce(k.parent_id, k.id), k.parent_id NULLS FIRST, k.id
     """
-)
-_COUNT_OPEN = text(
-    "SELECT count(*) FROM plan_comment WHERE plan_id = :plan AND parent_id IS NULL AND resolved_at IS NULL"
 )
 _CELL_AT = text(
     """

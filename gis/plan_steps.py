@@ -6,9 +6,9 @@
       ^                   |                    |                     ^                      |
       +---recall, return--+---recall, return---+---return (approved) +--withdraw (before its date)
 
-The procedure of the towns (town draws, county looks it through, it is adjusted, filed; `domain` calls it P8) with
-four eyes: whoever submitted a plan neither reviews nor approves it. Only who may take every step there is free of
-that (the administrator, the command line, or somebody who was given both roles), so that a town of one office works.
+The procedure of the towns (the town draws, the county looks it through, it is adjusted, approved, filed) with four
+eyes: whoever submitted a plan neither reviews nor approves it. Only who may take every step there is free of that (the
+administrator, the command line, or somebody who was given both roles), so that a town of one office works.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def advance(
     NotAllowed
         Also ``plan.own_submission``.
     WrongState
-        ``plan.step_taken`` with the plan's state and who brought it there.
+        ``plan.step_taken`` with the plan's state and who brought it there; ``plan.comments_open`` while a remark
+        waits to be resolved and the plan would be passed on or approved.
     StaleRevision
         ``plan.changed_since``.
     """
@@ -120,6 +121,9 @@ def advance(
         raise NotAllowed(
             "plan.own_submission", actor=actor.name, user_id=actor.user_id, action=str(step.action), path=path
         )
+    number = count_open_comments(session, plan.id) if kind in FOUR_EYES else 0
+    if number:
+        raise WrongState("plan.comments_open", plan=plan.id, count=number)
     if step.after is not None:
         plan.status = step.after
     if kind == "approve" and document_no:
@@ -158,6 +162,11 @@ def thaw(session: Session, plan: Plan) -> None:
         session.flush()
 
 
+def count_open_comments(session: Session, plan_id: int) -> int:
+    """How many threads of remarks on a plan are not resolved (`gis.plan_comments`)."""
+    return int(session.scalar(_COMMENTS_OPEN, {"plan": plan_id}) or 0)
+
+
 def tell(session: Session, plan_id: int) -> None:
     """Wake the desks that have a plan open, when the transaction ends."""
     session.execute(text("SELECT pg_notify(:channel, :plan)"), {"channel": DESK_CHANNEL, "plan": str(plan_id)})
@@ -177,4 +186,7 @@ def _latest(session: Session, plan: Plan) -> dict[str, Any]:
 
 
 _SUBMITTER = text("SELECT actor_id FROM plan_event WHERE plan_id = :plan AND kind = 'submit' ORDER BY seq DESC LIMIT 1")
+_COMMENTS_OPEN = text(
+    "SELECT count(*) FROM plan_comment WHERE plan_id = :plan AND parent_id IS NULL AND resolved_at IS NULL"
+)
 _LATEST = text("SELECT actor, at FROM plan_event WHERE plan_id = :plan ORDER BY seq DESC LIMIT 1")
