@@ -20,7 +20,7 @@ from api.guard import Guard
 from api.live_front import LivePath
 from api.locating import FastLocate
 from api.ogc import TilePaths
-from api.routes import ROUTERS, geotag_runs
+from api.routes import ROUTERS, geotag_runs, taking
 from gis import spelling
 from gis.db import make_engine
 from gis.in_force import Keeper
@@ -109,6 +109,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.state.services = services
     app.state.cells = cells
     keeper.on_change(cells.change)
+    keeper.ahead(cells.ahead)
     keeper.on_change(lambda found: services.live.now_in_force(found.version))
     keeper.on_change(cells.prepare)  # last: what is told of a publication does not wait for it
     app.front.at("/api/v1/locate", services.locate)
@@ -123,5 +124,8 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.front.below("/ogc/", TilePaths(app.front))
     pages.install(app, dist=settings.web_dist)
     app.add_middleware(deps.Compression, minimum_size=1000, compresslevel=5)
-    app.add_middleware(Guard, body_limit=BODY_LIMIT, uploads={geotag_runs.PATH: settings.upload_limit_mb * 1_000_000})
+    upload_limit = settings.upload_limit_mb * 1_000_000
+    app.add_middleware(
+        Guard, body_limit=BODY_LIMIT, uploads={geotag_runs.PATH: upload_limit, taking.PATH: upload_limit}
+    )
     return app

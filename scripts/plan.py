@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
-from gis import plan_approval, plan_copy, plans
+from gis import areas, plan_approval, plan_copy, plans, taking
+from gis.errors import InvalidInput
 from gis.messages import text as sentence
 from gis.permissions import SYSTEM
 from gis.worktime import CHINA
 from scripts.program import Program, pass_program, print_json
 from scripts.transaction import transaction
+
+SHOWN_OF_A_KIND = 5
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 _commit = click.option("--commit", is_flag=True, help="Do it; without this it is only shown.")
@@ -148,6 +154,66 @@ def copy(program: Program, plan_id: int, title: str) -> None:
     with transaction(program) as session:
         draft = plan_copy.copy(session, plan_id, title=title, actor=SYSTEM, now=datetime.now(UTC))
     program.say("plan.copied", plan=plan_id, draft=draft.id)
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--area", required=True, help="Code of the area whose communities it divides.")
+@click.option("--title", help="Title of the draft; the file's name without one.")
+@click.option("--crs", help="Coordinates: wgs84, cgcs2000, gcj02, bd09, EPSG:… Needed where the file is silent.")
+@click.option("--layer", "layers", multiple=True, metavar="grids=NAME|micro_grids=NAME", help="Which layer is which.")
+@click.option("--map", "mapping", multiple=True, metavar="HEADER=COLUMN", help="A header that is not known by itself.")
+@click.option("--trust-crs", is_flag=True, help="Go on although borders and buildings look shifted.")
+@click.option("--dry-run", is_flag=True, help="Do everything but keep nothing.")
+@_json
+@pass_program
+def import_(
+    program: Program,
+    file: Path,
+    area: str,
+    title: str | None,
+    crs: str | None,
+    layers: tuple[str, ...],
+    mapping: tuple[str, ...],
+    trust_crs: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Make a draft of an existing division in FILE.
+
+    \b
+    Polygons of grids and micro-grids (GeoPackage, Shapefile, GeoJSON, KML …), or a table building → grid (and
+    micro-grid) as CSV or Excel. The cells of the draft tile their communities; all that was changed is told.
+    """
+    with transaction(program) as session:
+        wish = taking.Wish(
+            file, file.name, areas.by_code(session, area).id, title or file.stem, crs=crs, layers=_pairs(layers),
+            mapping=_pairs(mapping), trust_crs=trust_crs,
+        )  # fmt: skip
+        taken = taking.take(session, wish, actor=SYSTEM, now=datetime.now(UTC))
+        if dry_run:
+            session.rollback()
+    found = taking.as_dict(taken, language=program.language)
+    if as_json:
+        print_json({**found, "dry_run": dry_run})
+        return
+    shown: Counter[str] = Counter()
+    for item in found["findings"]:
+        shown[item["code"]] += 1
+        if shown[item["code"]] <= SHOWN_OF_A_KIND:
+            click.echo(f"{program.sentence('severity.' + item['severity'])}\t{item['text']}")
+    hidden = sum(max(count - SHOWN_OF_A_KIND, 0) for count in shown.values())
+    if hidden:
+        program.say("take.more", count=hidden)
+    program.say("import.dry_run" if dry_run else "take.done", plan=taken.plan_id, **found)
+
+
+def _pairs(said: Sequence[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in said]
+    for before, equals, after in split:
+        if not (before and equals and after):
+            raise InvalidInput("import.bad_mapping", mapping=before)
+    return {before: after for before, _, after in split}
 
 
 @command.command()

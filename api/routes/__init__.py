@@ -4,6 +4,7 @@ from api import ogc, open311
 from api.routes import (
     areas,
     buildings,
+    compare,
     decide,
     desk,
     export,
@@ -19,6 +20,7 @@ from api.routes import (
     search,
     session,
     staff,
+    taking,
     tokens,
 )
 
@@ -29,9 +31,11 @@ ROUTERS = (
     tokens.router,
     areas.router,
     rule_sets.router,
+    taking.router,
     plans.router,
     desk.router,
     proposals.router,
+    compare.router,
     decide.router,
     grids.router,
     buildings.router,
