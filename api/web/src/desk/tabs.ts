@@ -6,6 +6,7 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "../panels/icons";
 import { CellsPanel } from "./cells/cells_panel";
+import { RulesPanel } from "./rules/rules_panel";
 import type { DeskState } from "./state";
 
 export interface DeskTab {
@@ -14,4 +15,7 @@ export interface DeskTab {
   Panel: ComponentType<{ desk: DeskState }>;
 }
 
-export const TABS: readonly DeskTab[] = [{ key: "cells", icon: "list", Panel: CellsPanel }];
+export const TABS: readonly DeskTab[] = [
+  { key: "cells", icon: "list", Panel: CellsPanel },
+  { key: "rules", icon: "report", Panel: RulesPanel },
+];
