@@ -21,8 +21,9 @@ from gis.errors import Unavailable
 
 log = logging.getLogger("wangge.artifacts")
 
-KEPT = 3
-"""Versions of a kind that stay: the present one, the one before, which others may still be loading, and one more."""
+KEPT = 4
+"""Versions of a kind that stay: the present one, the one before, which others may still be loading, the next, and one
+more."""
 YOUNG_S = 600.0
 """One that was asked for so lately is never cleared away: someone may be about to open it."""
 LEFT_S = 3600.0

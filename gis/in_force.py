@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,6 +28,9 @@ log = logging.getLogger("wangge.in_force")
 
 POLL_S = 5.0
 """So late at most is a change seen whose notice was lost."""
+AHEAD_S = 900.0
+"""So long before its date the version of the next one is made."""
+_LONGEST_PAUSE_S = 300.0
 _STOP_S = 2.0
 PLAN_CHANNEL, PEOPLE_CHANNEL = "wangge_plan", "wangge_people"
 
@@ -83,6 +87,18 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
+Listener = Callable[[InForce], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """How often a version could not be taken by a listener, and when (`time.monotonic`) it is tried again."""
+
+    keys: tuple[str, str]
+    times: int
+    again_at: float
+
+
 class Keeper:
     """Tells those who asked whenever another version is in force; a version stays while the database is away.
 
@@ -109,7 +125,9 @@ class Keeper:
         self._engine = engine
         self._clock = clock
         self._poll_s = poll_s
-        self._listeners: dict[Callable[[InForce], None], tuple[str, str] | None] = {}
+        self._listeners: dict[Listener, tuple[str, str] | None] = {}
+        self._failures: dict[Listener, _Failure] = {}
+        self._ahead: dict[Listener, tuple[str, str] | None] = {}
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -118,13 +136,22 @@ class Keeper:
         for channel in (PLAN_CHANNEL, PEOPLE_CHANNEL):
             notices.subscribe(channel, lambda _: self.look(), self.look)
 
-    def on_change(self, listener: Callable[[InForce], None]) -> None:
+    def on_change(self, listener: Listener) -> None:
         """Have a function called, in the keeper's thread, with what is in force now and whenever that changes.
 
-        One that raises is called again at the next look.
+        One that raises is called again with the same at the next look, then after pauses that grow to five minutes.
         """
         with self._lock:
             self._listeners[listener] = None
+        self.look()
+
+    def ahead(self, listener: Listener) -> None:
+        """Have a function called with what will be in force from the next date on, when that is near.
+
+        It makes what takes long, so that nobody waits for it on the day; if it raises, the day makes it.
+        """
+        with self._lock:
+            self._ahead[listener] = None
         self.look()
 
     def look(self) -> None:
@@ -162,19 +189,48 @@ class Keeper:
             return
         self._is_away = False
         self.present = found
+        keys = (found.cells_key, found.people_key)
         with self._lock:
-            waiting = [one for one, told in self._listeners.items() if told != (found.cells_key, found.people_key)]
+            waiting = [one for one, told in self._listeners.items() if told != keys and not self._rests(one, keys)]
         for listener in waiting:
             self._tell(listener, found)
+        if found.next_change is not None and found.next_change - found.at <= timedelta(seconds=AHEAD_S):
+            self._look_ahead(found.next_change)
 
-    def _tell(self, listener: Callable[[InForce], None], found: InForce) -> None:
+    def _rests(self, listener: Listener, keys: tuple[str, str]) -> bool:
+        failure = self._failures.get(listener)
+        return failure is not None and failure.keys == keys and time.monotonic() < failure.again_at
+
+    def _tell(self, listener: Listener, found: InForce) -> None:
+        keys = (found.cells_key, found.people_key)
         try:
             listener(found)
         except Exception:  # one listener's fault must not keep the others from the new version
-            log.exception("what is in force changed, and a listener failed; it is asked again")
+            before = self._failures.get(listener)
+            times = 1 if before is None or before.keys != keys else before.times + 1
+            pause_s = min(self._poll_s * (2 ** min(times - 1, 20) - 1), _LONGEST_PAUSE_S)
+            self._failures[listener] = _Failure(keys, times, time.monotonic() + pause_s)
+            log.exception("what is in force changed, and a listener failed; it is asked again in %.0f s", pause_s)
             return
+        self._failures.pop(listener, None)
         with self._lock:
-            self._listeners[listener] = (found.cells_key, found.people_key)
+            self._listeners[listener] = keys
+
+    def _look_ahead(self, at: datetime) -> None:
+        try:
+            with unit_of_work(self._engine) as session:
+                found = in_force(session, at)
+        except (GridError, SQLAlchemyError):
+            return
+        keys = (found.cells_key, found.people_key)
+        with self._lock:
+            waiting = [one for one, made in self._ahead.items() if made != keys]
+            self._ahead.update(dict.fromkeys(waiting, keys))
+        for listener in waiting:
+            try:
+                listener(found)
+            except Exception:
+                log.exception("what comes into force at %s cannot be made ahead", at)
 
     def _pause_s(self) -> float:
         due = self.present.next_change if self.present else None

@@ -93,6 +93,11 @@ class CellTiles:
         elif before.version.paths != version.paths:
             self.present = Present(version, before.shelf)
 
+    def ahead(self, found: InForce) -> None:
+        """Have the cells of a version made that comes into force soon."""
+        with unit_of_work(self._engine) as session:
+            open_version(session, found, store=self._store, limit_bytes=self._limit_bytes)
+
     def prepare(self, _: InForce) -> None:
         """Have the tiles of the version made that everybody will ask for: in a thread of its own, since the keeper must
         go on watching, and requests are answered meanwhile."""

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from gis.artifacts import ArtifactStore
 from gis.in_force import InForce, Keeper
-from gis.responsibility.responsibility import Responsibility, load
+from gis.responsibility.responsibility import Responsibility, load, make
 
 log = logging.getLogger("wangge.responsibility")
 
@@ -42,6 +42,7 @@ class Present:
         self.swap_ms = 0.0
         self.is_there = threading.Event()
         keeper.on_change(self._change)
+        keeper.ahead(self._prepare)
 
     def at(self, at: datetime) -> Responsibility | None:
         """The version if it answers for an instant; ``None`` sends the caller to the database."""
@@ -52,6 +53,11 @@ class Present:
     def newest(self) -> Responsibility | None:
         """The version last loaded, whatever the time."""
         return self._loaded
+
+    def _prepare(self, found: InForce) -> None:
+        began = time.perf_counter()
+        make(self._store, self._engine, found)
+        log.info("version %s made ahead in %.1f s", found.version, time.perf_counter() - began)
 
     def _change(self, found: InForce) -> None:
         began = time.perf_counter()

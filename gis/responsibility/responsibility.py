@@ -293,6 +293,17 @@ def _load(store: ArtifactStore, engine: Engine, found: InForce) -> Responsibilit
     return made
 
 
+def make(store: ArtifactStore, engine: Engine, found: InForce) -> None:
+    """Make the files of a version that comes into force later, for `load`.
+
+    Raises
+    ------
+    Conflict, Unavailable
+        As `load`.
+    """
+    _load(store, engine, found)
+
+
 def current(engine: Engine, settings: Settings) -> Responsibility:
     """What is in force now."""
     return as_of(engine, settings, datetime.now(UTC))

@@ -312,3 +312,43 @@ def test_readers_see_one_version_or_the_other_while_it_is_swapped(
     assert len({version for _, version in seen}) == 2
     with unit_of_work(engine) as session:
         assert session.scalar(select(Grid.plan_id).where(Grid.plan_id == again).limit(1)) == again
+
+
+def test_what_comes_into_force_soon_is_made_ahead(engine: Engine, built: tuple[str, int]) -> None:
+    day = NOW + timedelta(days=3)
+    again = publish_again(engine, built[1], at=day, now=NOW)
+    clock = [day - timedelta(hours=1)]
+    keeper = Keeper(engine, Notices("postgresql:///nowhere"), clock=lambda: clock[0])
+    made: list[InForce] = []
+    keeper.ahead(made.append)
+    keeper.look_now()
+    assert made == []
+    clock[0] = day - timedelta(minutes=10)
+    keeper.look_now()
+    keeper.look_now()
+    assert [{plan for _, plan in one.links} for one in made] == [{again}]
+    told: list[InForce] = []
+    keeper.on_change(told.append)
+    clock[0] = day
+    keeper.look_now()
+    assert (told[0].cells_key, told[0].people_key) == (made[0].cells_key, made[0].people_key)
+
+
+def test_what_fails_is_tried_again_after_a_pause_and_something_else_at_once(
+    engine: Engine, built: tuple[str, int]
+) -> None:
+    keeper = Keeper(engine, Notices("postgresql:///nowhere"), clock=lambda: NOW, poll_s=3600.0)
+    tried: list[str] = []
+
+    def fail(found: InForce) -> None:
+        tried.append(found.cells_key)
+        raise Conflict("test")
+
+    keeper.on_change(fail)
+    for _ in range(4):
+        keeper.look_now()
+    assert len(tried) == 2
+    publish_again(engine, built[1], at=NOW, now=NOW)
+    keeper.look_now()
+    assert len(tried) == 3
+    assert tried[2] != tried[1] == tried[0]
