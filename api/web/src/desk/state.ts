@@ -92,6 +92,8 @@ export class DeskState {
   tiers: DeskTier[];
   communities: DeskCommunity[];
   mayEdit: boolean;
+  /** Whether nothing at all may move. */
+  lockedAll: boolean;
   board: Board;
   /** Households of each cell when the page was opened, to colour what changed since. */
   opening: ReadonlyMap<Id, ReadonlySet<Id>>;
@@ -102,6 +104,8 @@ export class DeskState {
   private readonly own = new Set<number>();
   private flight: Promise<void> | null = null;
   private lastMade = 0;
+  /** The state of the plan as the last poll told it. */
+  private status: string | undefined;
 
   constructor(
     readonly session: Session,
@@ -112,6 +116,7 @@ export class DeskState {
     this.tiers = view.tiers;
     this.communities = view.communities;
     this.mayEdit = view.may_edit;
+    this.lockedAll = view.locked_all === true;
     this.board = new Board(view, ground);
     this.opening = partsByCell(this.board);
     this.depth = new Value(view.tiers[0]?.depth ?? 1);
@@ -162,6 +167,7 @@ export class DeskState {
     const [view, ground] = await ask(this.plan.id, this.stop.signal);
     this.plan = view.plan;
     this.mayEdit = view.may_edit;
+    this.lockedAll = view.locked_all === true;
     this.tiers = view.tiers;
     this.communities = view.communities;
     this.board = new Board(view, ground);
@@ -170,6 +176,13 @@ export class DeskState {
     this.redoStep.set(view.redo);
     for (const item of this.line) this.perform(item);
     this.tell(null, true);
+  }
+
+  /** Show another tier; what is selected of the old one is let go. */
+  show(depth: number): void {
+    if (depth === this.depth.value) return;
+    this.select([], this.selection.value.faces);
+    this.depth.set(depth);
   }
 
   select(cells: readonly Id[], faces: readonly Id[] = []): void {
@@ -333,8 +346,10 @@ export class DeskState {
     let tries = 0;
     while (!this.stop.signal.aborted) {
       try {
-        const { changes } = await this.since(WAIT_S);
+        const { changes, status } = await this.since(WAIT_S);
         tries = 0;
+        if (status !== undefined && this.status !== undefined && status !== this.status) await this.reload();
+        this.status = status ?? this.status;
         // The answer to an edit of one's own brings the same change; it goes first, so that nothing shows twice.
         if (this.flight) await this.flight;
         const fresh = changes.filter(({ seq }) => seq > this.seq.value);
@@ -355,6 +370,7 @@ export class DeskState {
     const fresh = changes.filter(({ seq }) => seq > this.seq.value);
     for (const change of fresh) {
       for (const id of this.board.apply(change)) touched.add(id);
+      this.lockedAll = change.locked_all ?? this.lockedAll;
       this.seq.set(change.seq);
     }
     const last = fresh.filter(({ seq }) => this.own.has(seq)).at(-1);

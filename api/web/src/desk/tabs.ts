@@ -6,6 +6,8 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "../panels/icons";
 import { CellsPanel } from "./cells/cells_panel";
+import { ChecksPanel } from "./checks/checks_panel";
+import { HistoryPanel } from "./history/history_panel";
 import { RulesPanel } from "./rules/rules_panel";
 import type { DeskState } from "./state";
 
@@ -17,5 +19,7 @@ export interface DeskTab {
 
 export const TABS: readonly DeskTab[] = [
   { key: "cells", icon: "list", Panel: CellsPanel },
+  { key: "checks", icon: "warn", Panel: ChecksPanel },
   { key: "rules", icon: "report", Panel: RulesPanel },
+  { key: "history", icon: "clock", Panel: HistoryPanel },
 ];

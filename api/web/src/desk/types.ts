@@ -81,6 +81,8 @@ export interface Step {
 
 export interface Summary {
   code: string;
+  /** The sentence in the reader's language. */
+  text?: string;
   params: Record<string, string | number>;
 }
 
@@ -88,6 +90,7 @@ export interface DeskView {
   plan: Plan;
   seq: number;
   may_edit: boolean;
+  locked_all?: boolean;
   undo: Step;
   redo: Step;
   tiers: DeskTier[];
@@ -162,6 +165,7 @@ export interface Change {
   parts: DeskPart[];
   removed_parts: Id[];
   locked_buildings: Record<string, boolean>;
+  locked_all?: boolean;
   land: [face: Id, cell: Id][];
   ground: GroundChange | null;
   undo: Step;
@@ -170,6 +174,8 @@ export interface Change {
 
 export interface Changes {
   seq: number;
+  /** The state of the plan: told at once when somebody takes a step with it. */
+  status?: string;
   changes: Change[];
 }
 

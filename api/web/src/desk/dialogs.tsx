@@ -1,0 +1,350 @@
+/** Questions that some acts ask first: into which grid, into how many, at which staircases or floors, what name. */
+
+import { useMemo, useState } from "preact/hooks";
+import type { Id } from "../api/types";
+import { number, t, word } from "../i18n";
+import { Dialog } from "../panels/dialog";
+import { FieldRow, Segments } from "../panels/field_row";
+import { Icon } from "../panels/icons";
+import { failed } from "../panels/notice";
+import { useValue } from "../state/value";
+import { act, asked, COMMANDS, chosenBuilding, chosenFaces, TOOLS } from "./commands";
+import { toldOf } from "./history/history_panel";
+import { moveFaces } from "./moves";
+import { buildingName, cellName } from "./names";
+import { predict } from "./predict";
+import type { DeskState } from "./state";
+import type { DeskCell, Edit } from "./types";
+
+interface Props {
+  desk: DeskState;
+}
+
+const close = () => asked.set(null);
+
+function Foot({ onDo, label, ready = true }: { onDo: () => void; label: string; ready?: boolean }) {
+  return (
+    <>
+      <button type="button" class="button" onClick={close}>
+        {t("act.cancel")}
+      </button>
+      <button type="button" class="button button-main" disabled={!ready} onClick={onDo}>
+        {label}
+      </button>
+    </>
+  );
+}
+
+/** The edit that brings what is selected into a cell: picked buildings, else whole cells under another parent. */
+function moveTo(desk: DeskState, to: DeskCell): Edit | null {
+  const faces = chosenFaces(desk);
+  if (faces.length > 0) return moveFaces(desk.board, faces, to.id);
+  const cells = desk.selection.value.cells.filter((id) => desk.board.cells.get(id)?.parent !== to.id && id !== to.id);
+  return cells.length > 0 ? { kind: "reparent", cells, to: to.id } : null;
+}
+
+/** Cells that may take the selection: neighbours first, by name. */
+function targets(desk: DeskState): DeskCell[] {
+  const { board } = desk;
+  const faces = chosenFaces(desk);
+  const { cells } = desk.selection.value;
+  const depth = faces.length > 0 ? desk.depth.value : desk.depth.value - 1;
+  const near = new Map<Id, number>();
+  const from = new Set([
+    ...faces.map((face) => board.cellAt(face, depth)),
+    ...cells.map((id) => board.above(id, depth)),
+  ]);
+  for (const id of from) {
+    if (id === null) continue;
+    for (const [cell, metres] of board.neighbours(id)) near.set(cell, (near.get(cell) ?? 0) + metres);
+  }
+  const rank = (cell: DeskCell) => near.get(cell.id) ?? 0;
+  const communities = new Set([...from].map((id) => (id === null ? null : board.cells.get(id)?.community)));
+  return board
+    .cellsAt(depth)
+    .filter((cell) => communities.has(cell.community) && (faces.length > 0 || !from.has(cell.id)))
+    .sort((a, b) => rank(b) - rank(a) || (a.code < b.code ? -1 : 1));
+}
+
+function MoveDialog({ desk }: Props) {
+  const [words, setWords] = useState("");
+  const found = useMemo(() => targets(desk), [desk]);
+  const shown = found.filter((cell) => `${cell.code} ${cell.name ?? ""}`.toLowerCase().includes(words.toLowerCase()));
+  const [chosen, setChosen] = useState<Id | null>(null);
+  const target = shown.find((cell) => cell.id === chosen) ?? shown[0];
+  const edit = target ? moveTo(desk, target) : null;
+  const patch = edit && predict(desk.board, edit, () => -1);
+  const after = patch && target ? desk.board.preview(patch).find(({ before }) => before.id === target.id)?.after : null;
+  const go = () => {
+    if (!edit) return;
+    act(desk, edit);
+    desk.select(desk.selection.value.cells, []);
+    close();
+  };
+  return (
+    <Dialog
+      title={t("desk.move_title")}
+      onClose={close}
+      foot={<Foot onDo={go} label={t("desk.move_do")} ready={!!edit} />}
+    >
+      <form
+        class="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          go();
+        }}
+      >
+        <p>{t("desk.move_what", { n: chosenFaces(desk).length || desk.selection.value.cells.length })}</p>
+        <FieldRow label={t("desk.move_search")}>
+          <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+        </FieldRow>
+        <FieldRow label={t("desk.move_to")}>
+          <select
+            size={8}
+            value={target ? String(target.id) : ""}
+            onChange={(event) => setChosen(Number(event.currentTarget.value))}
+          >
+            {shown.map((cell) => (
+              <option key={cell.id} value={String(cell.id)}>
+                {`${cell.code} ${cell.name ?? ""} · ${number(cell.households)} ${t("unit.households")}`}
+              </option>
+            ))}
+          </select>
+        </FieldRow>
+        {target && after && (
+          <p role="status">
+            {t("desk.becomes", {
+              cell: cellName(target),
+              before: number(target.households),
+              after: number(after.households),
+              state: word("band", after.band_state),
+            })}
+          </p>
+        )}
+      </form>
+    </Dialog>
+  );
+}
+
+const MOST_PIECES = 20;
+
+function SplitDialog({ desk }: Props) {
+  const [id] = desk.selection.value.cells;
+  const cell = desk.board.cells.get(id);
+  const tier = cell && desk.board.tier(cell.depth);
+  const usual = tier?.target ?? tier?.high ?? null;
+  const [n, setN] = useState(Math.max(2, Math.min(MOST_PIECES, Math.round((cell?.households ?? 0) / (usual || 1e9)))));
+  if (!cell) return null;
+  const go = () => {
+    act(desk, { kind: "split", cell: id, n });
+    close();
+  };
+  return (
+    <Dialog
+      title={t("desk.split_title", { cell: cellName(cell) })}
+      onClose={close}
+      foot={<Foot onDo={go} label={t("desk.split_do")} ready={n >= 2 && n <= MOST_PIECES} />}
+    >
+      <form
+        class="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          go();
+        }}
+      >
+        <FieldRow
+          label={t("desk.split_n")}
+          hint={t("desk.split_each", { n: number(cell.households / Math.max(1, n)) })}
+        >
+          <input
+            type="number"
+            min={2}
+            max={MOST_PIECES}
+            value={n}
+            onInput={(event) => setN(Number(event.currentTarget.value))}
+          />
+        </FieldRow>
+      </form>
+    </Dialog>
+  );
+}
+
+function BreakDialog({ desk }: Props) {
+  const id = chosenBuilding(desk);
+  const building = id === null ? undefined : desk.board.buildings.get(id);
+  const units = building?.units ?? 1;
+  const floors = building?.floors ?? 1;
+  const [by, setBy] = useState<"units" | "floors">(units > 1 ? "units" : "floors");
+  const [cuts, setCuts] = useState<ReadonlySet<number>>(new Set());
+  if (!building || id === null) return null;
+  const most = by === "units" ? units : floors;
+  const places = Array.from({ length: Math.max(0, most - 1) }, (_, i) => i + 1);
+  const toggle = (place: number) => {
+    const next = new Set(cuts);
+    if (!next.delete(place)) next.add(place);
+    setCuts(next);
+  };
+  const go = () => {
+    act(desk, { kind: "break", building: id, by, cuts: [...cuts].sort((a, b) => a - b) });
+    desk.select(desk.selection.value.cells, []);
+    close();
+  };
+  return (
+    <Dialog
+      title={t("desk.break_title", { building: buildingName(building) })}
+      onClose={close}
+      foot={<Foot onDo={go} label={t("desk.break_do")} ready={cuts.size > 0} />}
+    >
+      <div class="form">
+        <p>
+          {t("desk.break_has", {
+            households: number(building.households),
+            units: number(units),
+            floors: number(floors),
+          })}
+        </p>
+        <Segments
+          label={t("desk.break_by")}
+          value={by}
+          onPick={(value) => {
+            setBy(value);
+            setCuts(new Set());
+          }}
+          choices={[
+            { value: "units", label: t("desk.break_units") },
+            { value: "floors", label: t("desk.break_floors") },
+          ]}
+        />
+        {places.length === 0 ? (
+          <p class="lack">{t("desk.break_none")}</p>
+        ) : (
+          <fieldset>
+            <legend>{by === "units" ? t("desk.break_after_unit") : t("desk.break_after_floor")}</legend>
+            <div class="checks">
+              {places.map((place) => (
+                <label key={`${by} ${place}`}>
+                  <input type="checkbox" checked={cuts.has(place)} onChange={() => toggle(place)} />
+                  {`${place} | ${place + 1}`}
+                </label>
+              ))}
+            </div>
+          </fieldset>
+        )}
+      </div>
+    </Dialog>
+  );
+}
+
+function RenameDialog({ desk }: Props) {
+  const [id] = desk.selection.value.cells;
+  const cell = desk.board.cells.get(id);
+  const [name, setName] = useState(cell?.name ?? "");
+  if (!cell) return null;
+  const go = () => {
+    act(desk, { kind: "rename", cell: id, name: name.trim() });
+    close();
+  };
+  return (
+    <Dialog
+      title={t("desk.rename_title", { cell: cell.code })}
+      onClose={close}
+      foot={<Foot onDo={go} label={t("desk.rename_do")} />}
+    >
+      <form
+        class="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          go();
+        }}
+      >
+        <FieldRow label={t("desk.rename_name")}>
+          <input value={name} maxLength={60} onInput={(event) => setName(event.currentTarget.value)} />
+        </FieldRow>
+      </form>
+    </Dialog>
+  );
+}
+
+const OTHER_KEYS: readonly [key: string, name: string][] = [
+  ["Ctrl+Z", "undo"],
+  ["Ctrl+Y", "redo"],
+  ["Esc", "escape"],
+  ["[ ]", "brush"],
+  ["H", "households"],
+  ["1 2 3", "tier"],
+  ["Space", "pan"],
+  ["?", "help"],
+];
+
+function HelpDialog() {
+  const rows = [
+    ...TOOLS.map(({ key, tool }) => [key.toUpperCase(), word("desk_tool", tool), word("desk_tool_hint", tool)]),
+    ...COMMANDS.map(({ key, name }) => [key.toUpperCase(), word("desk_act", name), ""]),
+    ...OTHER_KEYS.map(([key, name]) => [key, word("desk_key", name), ""]),
+  ];
+  return (
+    <Dialog title={t("desk.help_title")} onClose={close}>
+      <table class="desk-keys">
+        <tbody>
+          {rows.map(([key, name, hint]) => (
+            <tr key={key}>
+              <td>
+                <kbd>{key}</kbd>
+              </td>
+              <th scope="row">{name}</th>
+              <td>{hint}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Dialog>
+  );
+}
+
+/** An edit that others were quicker than: theirs is on the map now, and one's own can be made again on top. */
+function ConflictDialog({ desk }: Props) {
+  const conflict = useValue(desk.conflict);
+  if (!conflict) return null;
+  const drop = () => desk.conflict.set(null);
+  const again = () => {
+    drop();
+    desk.apply(conflict.edit).catch(failed);
+  };
+  const foot = (
+    <>
+      <button type="button" class="button" onClick={drop}>
+        {t("desk.conflict_drop")}
+      </button>
+      <button type="button" class="button button-main" onClick={again}>
+        <Icon name="refresh" />
+        {t("desk.conflict_again")}
+      </button>
+    </>
+  );
+  return (
+    <Dialog title={t("desk.conflict_title")} onClose={drop} foot={foot}>
+      <p>{conflict.problem.detail || t("desk.conflict_text")}</p>
+      <ul class="desk-conflict">
+        {conflict.changes.map((change) => (
+          <li key={change.seq}>
+            <strong>{change.actor ?? t("desk.somebody")}</strong>: {toldOf(change)}
+          </li>
+        ))}
+      </ul>
+    </Dialog>
+  );
+}
+
+export function DeskDialogs({ desk }: Props) {
+  const what = useValue(asked);
+  return (
+    <>
+      {what === "move" && <MoveDialog desk={desk} />}
+      {what === "split" && <SplitDialog desk={desk} />}
+      {what === "break" && <BreakDialog desk={desk} />}
+      {what === "rename" && <RenameDialog desk={desk} />}
+      {what === "help" && <HelpDialog />}
+      <ConflictDialog desk={desk} />
+    </>
+  );
+}

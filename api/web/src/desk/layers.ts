@@ -1,0 +1,381 @@
+/**
+ * The board on the map: cells as polygons chained from edges, faces above them for what is under the hand.
+ *
+ * A change redraws the polygons of touched cells only. Faces take their colours from feature state, which is there
+ * with the next frame: strokes, selections and edits on their way show on faces, and the cells follow.
+ */
+
+import type { ExpressionSpecification, GeoJSONSource } from "maplibre-gl";
+import type { Id, Place } from "../api/types";
+import { BELOW_NAMES, BELOW_WATER, FONT_BOLD } from "../map/base_style";
+import { CHOSEN, INK, OUTLINE } from "../map/colours";
+import { EMPTY, setData, type TownMap } from "../map/town_map";
+import type { BoardFace } from "./board";
+import { colourCells, freeColour, lookOf } from "./colouring";
+import { cellName } from "./names";
+import { outlineOf } from "./outlines";
+import { addDeskPictures } from "./pictures";
+import type { DeskState, Told } from "./state";
+import type { DeskCell } from "./types";
+
+const FACES_FROM_ZOOM = 12;
+const SELECTED = "#c2321f";
+
+const name = (id: Id) => `c${id}`;
+const atDepth = (depth: number): ExpressionSpecification => ["==", ["get", "depth"], depth];
+
+export class DeskLayers {
+  private readonly colours = new Map<number, Map<Id, number>>();
+  private readonly marked = new Map<string, Set<Id>>();
+  private readonly forget: (() => void)[] = [];
+  private stale: Set<Id> | "all" = "all";
+  private groundStale = true;
+  private frame = 0;
+
+  constructor(
+    readonly map: TownMap,
+    readonly desk: DeskState,
+  ) {
+    addDeskPictures(map);
+    this.add();
+    this.forget.push(
+      desk.listen((told) => this.hear(told)),
+      desk.depth.listen(() => this.redraw("all")),
+      desk.colouring.listen(() => this.redraw("all")),
+      desk.selection.listen(() => this.showSelection()),
+    );
+    this.redraw("all");
+    this.showSelection();
+  }
+
+  close(): void {
+    for (const forget of this.forget) forget();
+    cancelAnimationFrame(this.frame);
+  }
+
+  /** Draw everything anew, as after a change of the language. */
+  again(): void {
+    this.redraw("all");
+  }
+
+  private add(): void {
+    const { map } = this;
+    const cells = { source: "desk-cells" };
+    map.addSource("desk-cells", { type: "geojson", data: EMPTY, promoteId: "key", tolerance: 0.2, maxzoom: 17 });
+    map.addSource("desk-faces", { type: "geojson", data: EMPTY, tolerance: 0.3, maxzoom: 16, buffer: 16 });
+    map.addSource("desk-labels", { type: "geojson", data: EMPTY });
+    map.addLayer(
+      {
+        id: "desk-cell-fill",
+        type: "fill",
+        ...cells,
+        paint: { "fill-color": ["get", "fill"], "fill-opacity": 0.6, "fill-antialias": false },
+      },
+      BELOW_WATER,
+    );
+    map.addLayer(
+      {
+        id: "desk-cell-pattern",
+        type: "fill",
+        ...cells,
+        filter: ["to-boolean", ["get", "pattern"]],
+        paint: { "fill-pattern": ["coalesce", ["image", ["get", "pattern"]], ["image", "pattern-under"]] },
+      },
+      BELOW_WATER,
+    );
+    map.addLayer(
+      {
+        id: "desk-face",
+        type: "fill",
+        source: "desk-faces",
+        minzoom: FACES_FROM_ZOOM,
+        paint: {
+          "fill-color": ["to-color", ["coalesce", ["feature-state", "colour"], "#ffffff"]],
+          "fill-opacity": ["coalesce", ["feature-state", "opacity"], 0],
+          "fill-antialias": false,
+        },
+      },
+      BELOW_NAMES,
+    );
+    map.addLayer(
+      {
+        id: "desk-face-line",
+        type: "line",
+        source: "desk-faces",
+        minzoom: 14.5,
+        paint: {
+          "line-color": ["to-color", ["coalesce", ["feature-state", "line"], "#6d6457"]],
+          "line-width": ["coalesce", ["feature-state", "width"], 0.4],
+          "line-opacity": ["coalesce", ["feature-state", "line-opacity"], 0.45],
+        },
+      },
+      BELOW_NAMES,
+    );
+    this.addLines();
+    this.addLabels();
+  }
+
+  private addLines(): void {
+    const { map } = this;
+    const source = "desk-cells";
+    const layout = { "line-join": "round" } as const;
+    map.addLayer({ id: "desk-cell-line", type: "line", source, layout, paint: { "line-color": OUTLINE } }, BELOW_NAMES);
+    map.addLayer({ id: "desk-upper-line", type: "line", source, layout, paint: { "line-color": INK } }, BELOW_NAMES);
+    map.addLayer({
+      id: "desk-others-line",
+      type: "line",
+      source,
+      layout,
+      filter: ["==", ["get", "key"], ""],
+      paint: { "line-color": "#7a3f94", "line-width": 4, "line-dasharray": [1.5, 1] },
+    });
+    map.addLayer({
+      id: "desk-chosen-halo",
+      type: "line",
+      source,
+      layout,
+      filter: ["==", ["get", "key"], ""],
+      paint: { "line-color": "#ffffff", "line-width": 7, "line-opacity": 0.85 },
+    });
+    map.addLayer({
+      id: "desk-chosen-line",
+      type: "line",
+      source,
+      layout,
+      filter: ["==", ["get", "key"], ""],
+      paint: { "line-color": CHOSEN, "line-width": 3.5 },
+    });
+  }
+
+  private addLabels(): void {
+    const { map } = this;
+    map.addSource("desk-households", { type: "geojson", data: EMPTY });
+    map.addLayer({
+      id: "desk-households",
+      type: "symbol",
+      source: "desk-households",
+      minzoom: 15.8,
+      layout: {
+        visibility: "none",
+        "text-field": ["get", "households"],
+        "text-font": FONT_BOLD,
+        "text-size": ["interpolate", ["linear"], ["zoom"], 16, 10, 18, 14],
+        "icon-image": ["case", ["get", "locked"], "desk-lock", ""],
+        "icon-size": 0.7,
+        "text-offset": ["case", ["get", "locked"], ["literal", [0, 1.1]], ["literal", [0, 0]]],
+      },
+      paint: { "text-color": INK, "text-halo-color": "rgba(255,255,255,0.9)", "text-halo-width": 1.5 },
+    });
+    map.addLayer({
+      id: "desk-labels",
+      type: "symbol",
+      source: "desk-labels",
+      layout: {
+        "text-field": ["format", ["get", "name"], { "font-scale": 0.82 }, "\n", {}, ["get", "says"], {}],
+        "text-font": FONT_BOLD,
+        "text-size": ["interpolate", ["linear"], ["zoom"], 12, 10.5, 16, 15],
+        "text-padding": 4,
+        "icon-image": ["case", ["get", "locked"], "desk-lock", ""],
+        "icon-offset": [0, -26],
+        "icon-optional": true,
+        "symbol-sort-key": ["get", "order"],
+      },
+      paint: { "text-color": INK, "text-halo-color": "rgba(255,255,255,0.9)", "text-halo-width": 1.7 },
+    });
+  }
+
+  // Keeping up
+
+  private hear({ cells, ground }: Told): void {
+    if (cells === null) this.colours.clear();
+    if (ground || cells === null) this.groundStale = true;
+    this.redraw(cells === null ? "all" : cells);
+  }
+
+  private redraw(cells: ReadonlySet<Id> | "all"): void {
+    if (cells === "all") this.stale = "all";
+    else if (this.stale !== "all") for (const id of cells) this.stale.add(id);
+    if (this.frame === 0) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  private draw(): void {
+    this.frame = 0;
+    const stale = this.stale;
+    this.stale = new Set();
+    const source = this.map.getSource("desk-cells") as GeoJSONSource;
+    if (stale === "all") {
+      const features = [...this.desk.board.cells.values()].map((cell) => this.feature(cell));
+      void source.setData({ type: "FeatureCollection", features });
+    } else if (stale.size > 0) {
+      const left = [...stale].flatMap((id) => this.desk.board.cells.get(id) ?? []);
+      const gone = [...stale].filter((id) => !this.desk.board.cells.has(id)).map(name);
+      void source.updateData({ remove: gone, add: left.map((cell) => this.feature(cell)) });
+    }
+    this.style();
+    this.label();
+    if (this.groundStale) this.drawGround();
+  }
+
+  private drawGround(): void {
+    this.groundStale = false;
+    this.marked.clear();
+    const features = [...this.desk.board.faces.values()].map(({ id, feature: { geometry } }) => ({
+      type: "Feature" as const,
+      id,
+      geometry,
+      properties: {},
+    }));
+    this.map.removeFeatureState({ source: "desk-faces" });
+    setData(this.map, "desk-faces", { type: "FeatureCollection", features });
+    this.showSelection();
+    this.labelBuildings();
+  }
+
+  private colourOf(cell: DeskCell): number {
+    let colours = this.colours.get(cell.depth);
+    if (!colours) {
+      colours = colourCells(this.desk.board, cell.depth);
+      this.colours.set(cell.depth, colours);
+    }
+    const known = colours.get(cell.id);
+    if (known !== undefined) return known;
+    const fresh = freeColour(this.desk.board.neighbours(cell.id).keys(), colours, cell.id);
+    colours.set(cell.id, fresh);
+    return fresh;
+  }
+
+  /** The colour of a cell where it is coloured by cell; for strokes, always. */
+  fillOf(id: Id): string {
+    const cell = this.desk.board.cells.get(id);
+    return cell ? lookOf(this.desk.board, cell, "cell", this.colourOf(cell), this.desk.opening).fill : "#ffffff";
+  }
+
+  private feature(cell: DeskCell): GeoJSON.Feature {
+    const { board, colouring, opening } = this.desk;
+    const look = lookOf(board, cell, colouring.value, this.colourOf(cell), opening);
+    return {
+      type: "Feature",
+      geometry: outlineOf(board, cell.id),
+      properties: {
+        key: name(cell.id),
+        cell: cell.id,
+        depth: cell.depth,
+        fill: look.fill,
+        pattern: cell.dedicated ? "pattern-dedicated" : look.pattern,
+      },
+    };
+  }
+
+  private style(): void {
+    const { map, desk } = this;
+    const depth = desk.depth.value;
+    const filled = desk.colouring.value !== "none";
+    map.setFilter("desk-cell-fill", atDepth(depth));
+    map.setFilter("desk-cell-pattern", ["all", atDepth(depth), ["to-boolean", ["get", "pattern"]]]);
+    map.setPaintProperty("desk-cell-fill", "fill-opacity", filled ? 0.6 : 0);
+    map.setFilter("desk-cell-line", atDepth(depth));
+    map.setFilter("desk-upper-line", ["<", ["get", "depth"], depth]);
+    const width = (far: number, near: number): ExpressionSpecification => [
+      "interpolate",
+      ["linear"],
+      ["zoom"],
+      11,
+      far,
+      16,
+      near,
+    ];
+    const isTop = depth === desk.tiers[0]?.depth;
+    map.setPaintProperty("desk-cell-line", "line-width", isTop ? width(1.2, 3) : width(0.5, 1.4));
+    map.setPaintProperty("desk-upper-line", "line-width", width(1.4, 3.6));
+  }
+
+  private label(): void {
+    const { board, depth, colouring, opening } = this.desk;
+    const stacks = new Map<string, DeskCell[]>();
+    for (const cell of board.cellsAt(depth.value)) {
+      const place = this.placeOf(cell);
+      if (!place) continue;
+      const key = place.join();
+      stacks.set(key, [...(stacks.get(key) ?? []), cell]);
+    }
+    const features = [...stacks].map(([place, [cell, ...more]]): GeoJSON.Feature => {
+      const look = lookOf(board, cell, colouring.value, 0, opening);
+      return {
+        type: "Feature",
+        geometry: { type: "Point", coordinates: place.split(",").map(Number) },
+        properties: {
+          name: cellName(cell) + (more.length > 0 ? ` +${more.length}` : ""),
+          says: look.says,
+          locked: cell.locked,
+          order: -cell.households,
+        },
+      };
+    });
+    setData(this.map, "desk-labels", { type: "FeatureCollection", features });
+  }
+
+  private readonly places = new WeakMap<DeskCell, Place>();
+
+  /** The middle of the face nearest to the middle of a cell: always inside. */
+  private placeOf(cell: DeskCell): Place | null {
+    const known = this.places.get(cell);
+    if (known) return known;
+    const faces = this.desk.board.facesOf(cell.id);
+    let [x, y, area] = [0, 0, 0];
+    for (const face of faces) {
+      x += face.middle[0] * face.area_m2;
+      y += face.middle[1] * face.area_m2;
+      area += face.area_m2;
+    }
+    let nearest: BoardFace | null = null;
+    let least = Infinity;
+    for (const face of faces) {
+      const away = Math.hypot(face.middle[0] - x / area, face.middle[1] - y / area);
+      if (away < least) [nearest, least] = [face, away];
+    }
+    if (nearest) this.places.set(cell, nearest.middle);
+    return nearest?.middle ?? null;
+  }
+
+  private labelBuildings(): void {
+    const features = [...this.desk.board.buildings.values()].map(
+      ({ lon, lat, households, locked }): GeoJSON.Feature => ({
+        type: "Feature",
+        geometry: { type: "Point", coordinates: [lon, lat] },
+        properties: { households: String(households), locked },
+      }),
+    );
+    setData(this.map, "desk-households", { type: "FeatureCollection", features });
+  }
+
+  showHouseholds(shown: boolean): void {
+    this.map.setLayoutProperty("desk-households", "visibility", shown ? "visible" : "none");
+  }
+
+  // What is under the hand
+
+  /** Give faces a look under a name, instead of those that had it. */
+  mark(kind: string, faces: ReadonlySet<Id>, state: Record<string, string | number>): void {
+    const before = this.marked.get(kind) ?? new Set();
+    for (const id of before) {
+      if (!faces.has(id)) {
+        for (const key of Object.keys(state)) this.map.removeFeatureState({ source: "desk-faces", id }, key);
+      }
+    }
+    for (const id of faces) if (!before.has(id)) this.map.setFeatureState({ source: "desk-faces", id }, state);
+    this.marked.set(kind, new Set(faces));
+  }
+
+  private showSelection(): void {
+    const { cells, faces } = this.desk.selection.value;
+    const keys: ExpressionSpecification = ["in", ["get", "key"], ["literal", cells.map(name)]];
+    this.map.setFilter("desk-chosen-line", keys);
+    this.map.setFilter("desk-chosen-halo", keys);
+    this.mark("selection", new Set(faces), { line: SELECTED, width: 2.6, "line-opacity": 1 });
+  }
+
+  /** A dashed line round cells that others changed. */
+  showOthers(cells: readonly Id[]): void {
+    this.map.setFilter("desk-others-line", ["in", ["get", "key"], ["literal", cells.map(name)]]);
+  }
+}
