@@ -509,7 +509,10 @@ class _Made:
         division = _with_lower_tiers(division, town, ruled, findings)
         findings += _out_of_band(division) + _stated(division, source) + [_totals(given, sorted_, division)]
         findings += [found for found in division.findings if not found.code.startswith("partition.out_of_band.locked")]
-        return cls(replace(division, rules=ruled, findings=tuple(findings)), codes, source)
+        # A stored finding has no row of its own.
+        kept = [found if found.row is None else replace(found, params={**found.params, "row": found.row})
+                for found in findings]  # fmt: skip
+        return cls(replace(division, rules=ruled, findings=tuple(kept)), codes, source)
 
 
 def _answer(job: Any, of: _Community, lowest: RuleSet, upper: int) -> tuple[Any, dict[str, _Cell]]:
