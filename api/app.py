@@ -58,7 +58,8 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     clock : callable
         Gives the present, aware; tests give their own.
     """
-    engine = make_engine(url)
+    # As many again may be opened at a peak: no request that was let in waits for a connection.
+    engine = make_engine(url, pool_size=(deps.MAX_SESSIONS + deps.FEW + 1) // 2)
     # Of its own, so that news wait for nobody's request.
     news_engine = make_engine(url, pool_size=1)
     notices = Notices(url)

@@ -53,7 +53,7 @@ _SETTINGS: dict[str, str] = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "password_encryption": "'scram-sha-256'",
-    "max_connections": "100",
+    "max_connections": "200",
     # Two cores and little memory: what a small office machine has.
     "shared_buffers": "'192MB'",
     "effective_cache_size": "'1GB'",
