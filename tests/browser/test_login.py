@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
     [
         ("admin", "planner"),
         ("planner", "planner"),
+        ("approver", "planner"),
         ("dispatcher", "command"),
         ("officer", "field"),
         ("viewer", "command"),

@@ -79,8 +79,8 @@ def test_a_click_on_the_map_chooses_the_cell_below_it(visit: Opener, site: Site)
     seen.page.keyboard.press("Escape")
 
 
-def test_a_planner_runs_a_partition_and_publishes_it(visit: Opener, site: Site) -> None:
-    seen = visit("planner", f"/planner?plan={site.plan_id}")
+def test_an_administrator_runs_a_partition_and_publishes_it(visit: Opener, site: Site) -> None:
+    seen = visit("admin", f"/planner?plan={site.plan_id}")
     page = seen.page
     page.get_by_role("button", name="新建划分").click()
     form = page.get_by_role("dialog", name="新建网格划分")

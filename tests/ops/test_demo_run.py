@@ -36,7 +36,7 @@ def test_the_demo_builds_once_and_then_finds_itself(home: Path, template: str) -
     told = _demo()
     first: dict[str, Any] = json.loads(told.stdout)
     _check_figures(first)
-    assert all(role in told.stderr for role in ("admin", "planner", "dispatcher", "officer", "viewer"))
+    assert all(role in told.stderr for role in ("admin", "planner", "approver", "dispatcher", "officer", "viewer"))
     rows = _rows(home)
 
     again = _demo()

@@ -38,6 +38,7 @@ type Tab = "statistics" | "violations" | "cells";
 type Asked = "run" | "publish" | "discard" | null;
 
 const ORDER = ["draft", "submitted", "reviewed", "approved", "in_force", "future", "superseded", "discarded"];
+const PENDING = new Set(ORDER.slice(0, 4));
 const TABS: readonly Tab[] = ["statistics", "violations", "cells"];
 
 const gridTiers = (plan: Plan | null): Tier[] => (plan?.rule_set.tiers ?? []).filter((tier) => tier.kind !== "area");
@@ -107,12 +108,18 @@ function DiscardDialog({ plan, onClose, onDone }: { plan: Plan; onClose: () => v
 interface ActsProps {
   plan: Plan | null;
   allowed: boolean;
+  session: Session;
   onAsk: (what: Asked) => void;
   children: ComponentChildren;
 }
 
-function Acts({ plan, allowed, onAsk, children }: ActsProps) {
-  const ready = plan?.state === "draft" && (plan.run === null || plan.run.state === "done");
+/** Who publishes an approved plan, or may take every step before that as well. */
+const mayPublish = (plan: Plan, { permissions }: Session): boolean =>
+  permissions.includes("publish_plan") &&
+  (plan.state === "approved" || (PENDING.has(plan.state) && permissions.includes("submit_plan")));
+
+function Acts({ plan, allowed, session, onAsk, children }: ActsProps) {
+  const ready = plan?.run === null || plan?.run.state === "done";
   return (
     <div class="acts">
       {allowed && (
@@ -121,17 +128,17 @@ function Acts({ plan, allowed, onAsk, children }: ActsProps) {
           {t("run.new")}
         </button>
       )}
+      {plan && mayPublish(plan, session) && (
+        <button type="button" class="button" disabled={!ready} onClick={() => onAsk("publish")}>
+          <Icon name="publish" />
+          {t("plan.publish")}
+        </button>
+      )}
       {allowed && plan?.state === "draft" && (
-        <>
-          <button type="button" class="button" disabled={!ready} onClick={() => onAsk("publish")}>
-            <Icon name="publish" />
-            {t("plan.publish")}
-          </button>
-          <button type="button" class="button" disabled={running(plan)} onClick={() => onAsk("discard")}>
-            <Icon name="trash" />
-            {t("plan.discard")}
-          </button>
-        </>
+        <button type="button" class="button" disabled={running(plan)} onClick={() => onAsk("discard")}>
+          <Icon name="trash" />
+          {t("plan.discard")}
+        </button>
       )}
       {plan && !running(plan) && (
         <a class="button" href={path(`/api/v1/plans/${plan.id}/report.html`)} target="_blank" rel="noopener">
@@ -259,7 +266,7 @@ function Desk({ session }: { session: Session }) {
         <div class="side-head">
           {plan && plans.value && <PlanPicker plans={plans.value.items} plan={plan} onPick={open} />}
           {plan && <PlanHead plan={plan} />}
-          <Acts plan={plan} allowed={planner} onAsk={setAsked}>
+          <Acts plan={plan} allowed={planner} session={session} onAsk={setAsked}>
             <ExportButton session={session} first={plan?.state === "draft" ? "draft_grids" : "grids"} />
           </Acts>
           {plan?.run && plan.run.state !== "done" && (
