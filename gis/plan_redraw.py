@@ -74,8 +74,8 @@ def previous(session: Session, plan_id: int, *, based_on: int | None, at: dateti
     mine: dict[int, set[str]] = {}
     for row in rows:
         mine.setdefault(row.plan_id, set()).add(row.code)
-    found = [_within(plan_review.division_of(session, base), codes) for base, codes in mine.items()]
-    return _together(found), list(mine)
+    found = [within(plan_review.division_of(session, base), codes) for base, codes in mine.items()]
+    return together(found), list(mine)
 
 
 # The plan that was named, or those in force; only with as many tiers as the draft has.
@@ -92,14 +92,15 @@ _BASES = text(
 )
 
 
-def _within(division: Division, communities: Iterable[str]) -> Division:
+def within(division: Division, communities: Iterable[str]) -> Division:
+    """The part of a division that is some communities'."""
     codes = set(communities)
     cells = tuple(frame[frame["community"].astype(str).isin(codes)].reset_index(drop=True) for frame in division.cells)
     mine = division.parts["cell"].isin(set(cells[-1]["code"]))
     return Division(division.rules, cells, division.parts[mine].reset_index(drop=True))
 
 
-def _together(divisions: Sequence[Division]) -> Division:
+def together(divisions: Sequence[Division]) -> Division:
     """Divisions of different communities as one, by the rules of the first."""
     cells = tuple(
         gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=WGS84)
@@ -132,14 +133,14 @@ def moves_of(
     start = plan.effective_from if plan.status == "published" else None
     then = at if start is None else min(at, start - timedelta(microseconds=1))
     before, bases = previous(session, plan_id, based_on=against, at=then)
-    after = _within(plan_review.division_of(session, plan_id), seen)
-    found = moves(_within(before, seen), after, _buildings(session, plan_id))
+    after = within(plan_review.division_of(session, plan_id), seen)
+    found = moves(within(before, seen), after, buildings(session, plan_id))
     shows_phones = may(actor, Action.VIEW_CONTACTS, plan_review.path_of(session, plan_id))
     return {
         "plan_id": plan_id,
         "based_on": bases,
         **found.as_dict(),
-        "people": _people(session, found, bases, plan_id, at=at, shows_phones=shows_phones),
+        "people": people(session, found, bases, plan_id, at=at, shows_phones=shows_phones),
     }
 
 
@@ -149,7 +150,7 @@ _SEEN = text(
 )
 
 
-def _buildings(session: Session, plan_id: int) -> Town:
+def buildings(session: Session, plan_id: int) -> Town:
     """Compound, households and residents of the buildings of a plan."""
     columns = ["code", "compound", "households", "residents"]
     rows = [tuple(row) for row in session.execute(_BUILDINGS, {"plan": plan_id})]
@@ -170,7 +171,7 @@ _BUILDINGS = text(
 )
 
 
-def _people(
+def people(
     session: Session, found: Moves, bases: Sequence[int], plan_id: int, *, at: datetime, shows_phones: bool
 ) -> list[dict[str, Any]]:
     """Who answers before and after for each pair of cells between which something moves."""

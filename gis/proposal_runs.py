@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from gis.errors import GridError, InvalidInput
 from gis.findings import Finding
 from gis.models import Proposal, ProposalRun
 from gis.partition.moves import Moves, moves
+from gis.plan_redraw import within
 from gis.plan_report import plain
 from gis.plan_storing import _ewkb, _span, copy_rows, next_ids
 from gis.rule_set import RuleSet
@@ -122,14 +123,15 @@ def _propose_and_store(engine: Engine, run_id: int, *, clock: Callable[[], datet
         if watch.cancelled(at_once=True):
             raise _Cancelled from error
         raise
-    before, wrong = plan_scores.scores(given.draft, given.town), broken(given.draft)
+    before = plan_scores.scores(given.draft, given.town)
+    wrong = dict.fromkeys(given.request.chosen, "asked") | broken(given.draft)  # buildings without a cell among them
     measured = [plan_scores.scores(one.division, given.town) for one in made]
     difference = _differences([one.division for one in made])
     if watch.cancelled(at_once=True):
         raise _Cancelled
     with unit_of_work(engine) as session:
         for number, (one, scored) in enumerate(zip(made, measured, strict=True), start=1):
-            note = not_better(wrong, one.division)
+            note = not_better(wrong, one.division) if given.request.scope == "broken" else None
             noticed = [*one.division.findings, *([note] if note else [])]
             store(
                 session, run_id, given, one.division, number=number, emphasis=one.emphasis.code, scores=scored,
@@ -181,15 +183,6 @@ def _communities(draft: Division, chosen: frozenset[str], *, everything: bool) -
     if not found:
         raise InvalidInput("proposal.unknown_cells", cells=sorted(chosen))
     return sorted(found)
-
-
-def within(division: Division, communities: set[str]) -> Division:
-    """The part of a division that is some communities'."""
-    cells = tuple(
-        frame[frame["community"].astype(str).isin(communities)].reset_index(drop=True) for frame in division.cells
-    )
-    mine = division.parts["cell"].isin(set(cells[-1]["code"]))
-    return Division(division.rules, cells, division.parts[mine].reset_index(drop=True), (), division.recipe)
 
 
 def _impossible(given: _Given) -> list[dict[str, Any]]:
@@ -251,9 +244,14 @@ def _moves(found: Moves, position: int) -> dict[str, Any]:
 def _store_cells(
     session: Session, proposal_id: int, given: _Given, division: Division, found: Moves, position: int
 ) -> None:
+    from gis.partition.proposing import broken
+
     draft_ids = {row.code: row.id for row in session.execute(_DRAFT_CELLS, {"plan": given.plan_id})}
     communities = {row.code: row.id for row in session.execute(_COMMUNITIES, {"plan": given.plan_id})}
     changes = changed_cells(given.draft, division, position)
+    if given.request.scope == "broken":
+        wrong = given.request.chosen | broken(given.draft).keys()
+        changes = mending(changes, wrong, given.draft, division, position)
     came = found.rows.groupby(["depth", "to_cell"])["households"].sum().to_dict()
     for depth, frame in enumerate(division.cells, start=1):
         codes = frame["code"].astype(str).tolist()
@@ -364,6 +362,33 @@ def changed_cells(draft: Division, division: Division, position: int) -> Changes
         parents = zip(below["code"].astype(str), below["parent"].astype(str), strict=True)
         group |= {code: group[parent] for code, parent in parents if parent in group}
     return Changes(kind, group, touches)
+
+
+def mending(changes: Changes, wrong: Set[str], draft: Division, division: Division, position: int) -> Changes:
+    """Of the changes those groups that leave fewer cells broken than there were: others are changed for nothing."""
+    from gis.partition.proposing import broken
+
+    old = {grid: number for code, number in changes.group.items() for grid in changes.touches.get(code, ())}
+    new = {code: number for code, number in changes.group.items() if code in changes.touches}
+    before, after = (
+        _count_by(draft, wrong, old, position), _count_by(division, broken(division).keys(), new, position)
+    )  # fmt: skip
+    kept = {number for number in set(new.values()) if after.get(number, 0) < before.get(number, 0)}
+    group = {code: number for code, number in changes.group.items() if number in kept}
+    return replace(changes, group=group)
+
+
+def _count_by(division: Division, wrong: Set[str], group: Mapping[str, int], position: int) -> dict[int, int]:
+    """Broken cells by the group of their grid."""
+    of = dict(group)
+    for below in division.cells[position + 1 :]:
+        parents = zip(below["code"].astype(str), below["parent"].astype(str), strict=True)
+        of |= {code: of[parent] for code, parent in parents if parent in of}
+    found: dict[int, int] = {}
+    for code in wrong:
+        if code in of:
+            found[of[code]] = found.get(of[code], 0) + 1
+    return found
 
 
 def _kinds(old: Any, new: Any) -> dict[str, str]:

@@ -295,11 +295,9 @@ def _as_division(job: Job, answer: Answer) -> Division:
 def _memory(site: Site, answer: Answer, reward: float) -> Any:
     """An earlier plan to keep away from."""
     past = Past(_as_division(site.job, answer), tuple(range(len(answer.cells))), -reward)
-    memory = remember(
+    return remember(
         past, site.ground, site.job.buildings, site.building, site.unit, site.parts.units, site.atom, site.households
     )
-    # What is locked in the plan in force stays so: an earlier plan has it in the same cells.
-    return memory if site.memory is None else replace(memory, held=site.memory.held)
 
 
 def _difference(job: Job, one: Answer, other: Answer) -> float:

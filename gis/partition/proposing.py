@@ -18,7 +18,7 @@ from gis.errors import InvalidInput
 from gis.findings import Finding, Severity
 from gis.geometry import Geometries
 from gis.partition import kernel
-from gis.partition.alternatives import EMPHASES, LEAST_DIFFERENCE, Emphasis, plans_on
+from gis.partition.alternatives import EMPHASES, Emphasis, plans_on
 from gis.partition.division_of import is_little, jobs_of, largest_first, put_together, recipe_of
 from gis.partition.objectives import Limits
 from gis.partition.redraw import Locks, Past, pasts_of, stated
@@ -31,7 +31,6 @@ from gis.town import Town
 SCOPES = ("all", "selected", "broken")
 MOST_ALTERNATIVES = 3
 MOST_RINGS = 4  # of neighbours; farther away than that nothing helps a grid
-FORCED_BELOW = 0.5  # place of the slider from which on staying matters more than being different
 TOUCH_DEGREES = 1e-7
 PIECE_SHARE = 1e-4  # of a cell's ground: what is smaller is no piece of its own
 
@@ -190,10 +189,8 @@ def _on(task: _Task, past: Past, free: set[str], signals: Signals) -> list[Answe
     locks = replace(past.locks, grids=tuple(grids - free), micro_grids=_held_below(past, free, task.request))
     own = replace(past, locks=locks)
     job = replace(task.job, past=own)
-    households = _grids(past).set_index("code")["households"].astype(float)
-    share = float(households[list(free)].sum()) / max(float(households.sum()), 1.0)
-    least = LEAST_DIFFERENCE * share if task.request.stability < FORCED_BELOW else 0.0
-    made = plans_on(settle(job), task.emphases, signals, least=least)
+    # Not forced apart: a reward for change would be paid in quality, and the emphases differ by themselves.
+    made = plans_on(settle(job), task.emphases, signals, least=0.0)
     return [with_old_codes(job, own, answer) for answer in made]
 
 
