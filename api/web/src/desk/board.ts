@@ -11,6 +11,7 @@ import type {
   Change,
   DeskBuilding,
   DeskCell,
+  DeskCommunity,
   DeskCompound,
   DeskPart,
   DeskTier,
@@ -75,6 +76,7 @@ export class Board {
   readonly cells = new Map<Id, DeskCell>();
   readonly buildings: Map<Id, DeskBuilding>;
   readonly compounds: Map<Id, DeskCompound>;
+  readonly communities: Map<Id, DeskCommunity>;
   readonly tiers: DeskTier[];
   readonly lowest: number;
   readonly plane: Plane;
@@ -90,6 +92,7 @@ export class Board {
     this.tiers = view.tiers;
     this.lowest = Math.max(0, ...view.tiers.map((tier) => tier.depth));
     this.buildings = new Map(view.buildings.map((building) => [building.id, building]));
+    this.communities = new Map(view.communities.map((community) => [community.id, community]));
     this.compounds = new Map(view.compounds.map((compound) => [compound.id, compound]));
     this.plane = planeAt(view.plan.bbox ? (view.plan.bbox[1] + view.plan.bbox[3]) / 2 : (view.buildings[0]?.lat ?? 0));
     for (const { id, compound } of view.buildings) {

@@ -69,7 +69,9 @@ function targets(desk: DeskState): DeskCell[] {
 function MoveDialog({ desk }: Props) {
   const [words, setWords] = useState("");
   const found = useMemo(() => targets(desk), [desk]);
-  const shown = found.filter((cell) => `${cell.code} ${cell.name ?? ""}`.toLowerCase().includes(words.toLowerCase()));
+  const shown = found.filter((cell) =>
+    `${cell.code} ${cellName(desk.board, cell)}`.toLowerCase().includes(words.toLowerCase()),
+  );
   const [chosen, setChosen] = useState<Id | null>(null);
   const target = shown.find((cell) => cell.id === chosen) ?? shown[0];
   const edit = target ? moveTo(desk, target) : null;
@@ -106,7 +108,7 @@ function MoveDialog({ desk }: Props) {
           >
             {shown.map((cell) => (
               <option key={cell.id} value={String(cell.id)}>
-                {`${cell.code} ${cell.name ?? ""} · ${number(cell.households)} ${t("unit.households")}`}
+                {`${cellName(desk.board, cell)} · ${number(cell.households)} ${t("unit.households")}`}
               </option>
             ))}
           </select>
@@ -114,7 +116,7 @@ function MoveDialog({ desk }: Props) {
         {target && after && (
           <p role="status">
             {t("desk.becomes", {
-              cell: cellName(target),
+              cell: cellName(desk.board, target),
               before: number(target.households),
               after: number(after.households),
               state: word("band", after.band_state),
@@ -141,7 +143,7 @@ function SplitDialog({ desk }: Props) {
   };
   return (
     <Dialog
-      title={t("desk.split_title", { cell: cellName(cell) })}
+      title={t("desk.split_title", { cell: cellName(desk.board, cell) })}
       onClose={close}
       foot={<Foot onDo={go} label={t("desk.split_do")} ready={n >= 2 && n <= MOST_PIECES} />}
     >

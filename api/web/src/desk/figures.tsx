@@ -98,7 +98,7 @@ function CellFacts({ cell }: { cell: DeskCell }) {
   );
 }
 
-function Changes({ preview }: { preview: Preview }) {
+function Changes({ preview, desk }: { preview: Preview; desk: DeskState }) {
   if (preview.changes.length === 0) return null;
   return (
     <ul class="ahead" aria-label={t("desk.ahead")}>
@@ -107,7 +107,7 @@ function Changes({ preview }: { preview: Preview }) {
         const state = after?.band_state ?? "empty";
         return (
           <li key={before.id} class={`ahead-${state}`}>
-            <span class="ahead-name">{before.id === 0 ? t("desk.new_cell") : cellName(before)}</span>
+            <span class="ahead-name">{before.id === 0 ? t("desk.new_cell") : cellName(desk.board, before)}</span>
             <span class="numeric">
               {number(before.households)} → <strong>{number(after?.households ?? 0)}</strong>
             </span>
@@ -199,7 +199,7 @@ function Ahead({ desk, hand }: { desk: DeskState; hand: Hand }) {
   return (
     <div class="figures-ahead" aria-hidden="true">
       <Under preview={preview} desk={desk} />
-      <Changes preview={preview} />
+      <Changes preview={preview} desk={desk} />
     </div>
   );
 }

@@ -304,7 +304,7 @@ export class DeskLayers {
         type: "Feature",
         geometry: { type: "Point", coordinates: place.split(",").map(Number) },
         properties: {
-          name: cellName(cell) + (more.length > 0 ? ` +${more.length}` : ""),
+          name: cellName(board, cell) + (more.length > 0 ? ` +${more.length}` : ""),
           says: look.says,
           locked: cell.locked,
           order: -cell.households,

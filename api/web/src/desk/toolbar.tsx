@@ -5,6 +5,7 @@ import { Icon, type IconName } from "../panels/icons";
 import { useValue } from "../state/value";
 import { act, asked, COMMANDS, redo, TOOLS, undo } from "./commands";
 import { BRUSH_SIZES, type Hand } from "./hand";
+import { cellName } from "./names";
 import type { DeskState } from "./state";
 
 interface ButtonProps {
@@ -97,7 +98,7 @@ export function BrushBar({ desk, hand }: { desk: DeskState; hand: Hand }) {
       {tool === "paint" && (
         <>
           <span class="brush-into">
-            {active ? t("desk.brush_into", { cell: active.name || active.code }) : t("desk.brush_auto")}
+            {active ? t("desk.brush_into", { cell: cellName(desk.board, active) }) : t("desk.brush_auto")}
           </span>
           <span class="segments">
             {BRUSH_SIZES.map((radius, index) => (
@@ -108,7 +109,7 @@ export function BrushBar({ desk, hand }: { desk: DeskState; hand: Hand }) {
                 aria-label={index === 0 ? t("desk.brush_one") : t("desk.brush_size", { n: index })}
                 onClick={() => hand.brush.set({ ...brush, radius })}
               >
-                <span class="brush-dot" style={{ width: 4 + index * 6, height: 4 + index * 6 }} />
+                <span class="brush-dot" style={{ width: `${4 + index * 6}px`, height: `${4 + index * 6}px` }} />
               </button>
             ))}
           </span>

@@ -13,7 +13,7 @@ import { CellCard } from "../panels/cell_card";
 import { CellTable } from "../panels/cell_table";
 import { Dialog } from "../panels/dialog";
 import { ExportButton } from "../panels/export_dialog";
-import { Segments } from "../panels/field_row";
+import { FieldRow, Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
 import { Icon } from "../panels/icons";
 import { BandLegend } from "../panels/legend";
@@ -35,7 +35,7 @@ import { may } from "../state/session";
 import { mount } from "./mount";
 
 type Tab = "statistics" | "violations" | "cells";
-type Asked = "run" | "publish" | "discard" | null;
+type Asked = "run" | "publish" | "discard" | "edit" | null;
 
 const ORDER = ["draft", "submitted", "reviewed", "approved", "in_force", "future", "superseded", "discarded"];
 const PENDING = new Set(ORDER.slice(0, 4));
@@ -105,6 +105,36 @@ function DiscardDialog({ plan, onClose, onDone }: { plan: Plan; onClose: () => v
   );
 }
 
+/** A plan that is no draft is edited as a new draft that begins with it. */
+function EditDialog({ plan, onClose }: { plan: Plan; onClose: () => void }) {
+  const [title, setTitle] = useState(t("desk.draft_title", { plan: plan.title }));
+  const make = () =>
+    post<Plan>(`/api/v1/plans/${plan.id}/drafts`, { title }).then((made) => {
+      location.assign(`/desk?plan=${made.id}`);
+    }, failed);
+  const foot = (
+    <>
+      <button type="button" class="button" onClick={onClose}>
+        {t("act.cancel")}
+      </button>
+      <button type="button" class="button button-main" disabled={!title.trim()} onClick={make}>
+        <Icon name="pen" />
+        {t("desk.make_draft")}
+      </button>
+    </>
+  );
+  return (
+    <Dialog title={t("desk.edit")} onClose={onClose} foot={foot}>
+      <div class="form">
+        <p>{t("desk.edit_ask", { plan: plan.title })}</p>
+        <FieldRow label={t("run.plan_title")}>
+          <input value={title} maxLength={120} onInput={(event) => setTitle(event.currentTarget.value)} />
+        </FieldRow>
+      </div>
+    </Dialog>
+  );
+}
+
 interface ActsProps {
   plan: Plan | null;
   allowed: boolean;
@@ -138,6 +168,18 @@ function Acts({ plan, allowed, session, onAsk, children }: ActsProps) {
         <button type="button" class="button" disabled={running(plan)} onClick={() => onAsk("discard")}>
           <Icon name="trash" />
           {t("plan.discard")}
+        </button>
+      )}
+      {plan && ready && (
+        <a class="button" href={`/desk?plan=${plan.id}`}>
+          <Icon name="pen" />
+          {allowed ? t("desk.edit") : t("desk.look")}
+        </a>
+      )}
+      {plan && allowed && plan.state !== "draft" && (
+        <button type="button" class="button" onClick={() => onAsk("edit")}>
+          <Icon name="pen" />
+          {t("desk.edit")}
         </button>
       )}
       {plan && !running(plan) && (
@@ -372,6 +414,7 @@ function Desk({ session }: { session: Session }) {
           }}
         />
       )}
+      {asked === "edit" && plan && <EditDialog plan={plan} onClose={() => setAsked(null)} />}
       {asked === "discard" && plan && (
         <DiscardDialog
           plan={plan}

@@ -35,13 +35,14 @@ function BandBar({ cell, tier }: { cell: DeskCell; tier: DeskTier | undefined })
 
 interface RowProps {
   cell: DeskCell;
+  name: string;
   tier: DeskTier | undefined;
   chosen: boolean;
   reachable: boolean;
   onPick: (cell: DeskCell, more: boolean) => void;
 }
 
-function Row({ cell, tier, chosen, reachable, onPick }: RowProps) {
+function Row({ cell, name, tier, chosen, reachable, onPick }: RowProps) {
   const row = useRef<HTMLTableRowElement>(null);
   useEffect(() => {
     if (chosen) row.current?.scrollIntoView({ block: "nearest" });
@@ -55,7 +56,7 @@ function Row({ cell, tier, chosen, reachable, onPick }: RowProps) {
       onClick={(event) => onPick(cell, event.shiftKey || event.ctrlKey || event.metaKey)}
     >
       <th scope="row">
-        <span class="code">{cellName(cell)}</span>
+        <span class="code">{name}</span>
         {cell.locked && <span title={t("desk.locked")}> 🔒</span>}
         {cell.dedicated && <span class="mark">{t("desk.dedicated_short")}</span>}
         {cell.pieces > 1 && <span class="mark mark-bad">{t("desk.in_pieces", { n: cell.pieces })}</span>}
@@ -88,7 +89,7 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
     const wanted = words.trim().toLowerCase();
     const found = desk.board
       .cellsAt(depth)
-      .filter((cell) => !wanted || `${cell.code} ${cell.name ?? ""}`.toLowerCase().includes(wanted));
+      .filter((cell) => !wanted || `${cell.code} ${cellName(desk.board, cell)}`.toLowerCase().includes(wanted));
     const sign = falling ? -1 : 1;
     const by = order === "code" ? null : measure[order];
     return found.sort((a, b) => sign * ((by ? by(a) - by(b) : 0) || (a.code < b.code ? -1 : 1)));
@@ -157,6 +158,7 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
             <Row
               key={cell.id}
               cell={cell}
+              name={cellName(desk.board, cell)}
               tier={tier}
               chosen={chosen.includes(cell.id)}
               reachable={cell.id === first}

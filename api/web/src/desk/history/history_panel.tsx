@@ -7,7 +7,6 @@ import { Empty } from "../../panels/states";
 import { useLoad } from "../../state/load";
 import { useValue } from "../../state/value";
 import { undo } from "../commands";
-import { cellName } from "../names";
 import { joined } from "../plane";
 import type { DeskState } from "../state";
 import type { Change, Changes } from "../types";
@@ -27,7 +26,7 @@ function show(desk: DeskState, change: Change): void {
 /** The cells of the lowest tier that a change touched, by name. */
 function touchedBy(change: Change): string {
   const lowest = Math.max(0, ...change.cells.map(({ depth }) => depth));
-  const names = change.cells.filter(({ depth }) => depth === lowest).map(cellName);
+  const names = change.cells.filter(({ depth }) => depth === lowest).map((cell) => cell.name || cell.code);
   return names.length > NAMED ? `${names.slice(0, NAMED).join("、")} …` : names.join("、");
 }
 
