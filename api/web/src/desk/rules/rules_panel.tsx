@@ -186,7 +186,7 @@ function useOverlay(desk: DeskState, preview: Preview | null): void {
       { type: "FeatureCollection", features },
       {
         fill: ["match", ["get", "becomes"], "in_band", BAND.in_band, "under", BAND.under, BAND.over],
-        opacity: 0.75,
+        opacity: 0.5,
         line: INK,
         width: 2.5,
         dash: [2, 1.5],
@@ -274,7 +274,7 @@ export function RulesPanel({ desk }: { desk: DeskState }) {
     [id],
   );
   const preset = presets.value?.items.find(({ code }) => code === chosen);
-  const checked = useLoad<Checked>(() => {
+  const checked = useLoad<{ of: Draft; said: Checked }>(() => {
     if (!settled) return null;
     return post<Checked>("/api/v1/rule-sets/check", {
       area_id: settled.area_id,
@@ -282,23 +282,28 @@ export function RulesPanel({ desk }: { desk: DeskState }) {
       valid_from: settled.from || null,
       valid_to: settled.to || null,
       stated: settled.stated,
-    });
+    }).then((said) => ({ of: settled, said }));
   }, [settled, language]);
 
   const change = (next: Draft | null) => {
     keep(area, next);
     setDraft(next);
   };
-  const copy = (definition: Definition, own?: Area) =>
+  const copy = (definition: Definition, own?: Area) => {
+    const from = tomorrow();
+    // Up to the rules that are to follow, so that the dates of the two do not overlap.
+    const starts = (sets.value?.items ?? []).filter((one) => one.area.id === area).map((one) => one.valid_from);
+    const next = starts.filter((start) => start > from).sort()[0];
     change({
       base: named(definition),
       areas: own && own.id !== area ? [desk.plan.area, own] : [desk.plan.area],
       area_id: area,
       definition: definitionOf(definition),
-      from: tomorrow(),
-      to: "",
+      from,
+      to: next ?? "",
       stated: NOTHING_STATED,
     });
+  };
   const save = async () => {
     if (!draft) return;
     setSaving(true);
@@ -323,15 +328,17 @@ export function RulesPanel({ desk }: { desk: DeskState }) {
   if (sets.failure) return <Failed problem={sets.failure} again={sets.again} />;
   if (!sets.value) return <Waiting />;
   const definition = preset ?? shown.value?.definition ?? null;
-  const fresh = draft !== null && settled === draft && !checked.busy;
-  const proposed = settled && checked.value?.may_store ? asSentOnce(settled) : null;
+  const said = checked.value?.said ?? null;
+  const fresh = draft !== null && checked.value?.of === draft;
+  // Only what has been found free of errors is tried: the answer to an older draft says nothing of this one.
+  const proposed = checked.value?.said.may_store ? asSentOnce(checked.value.of) : null;
   return (
     <div class="rules-panel" data-rules={draft ? (fresh ? "checked" : "checking") : "shown"}>
       {draft ? (
         <>
           <Editor
             draft={draft}
-            checked={checked.value}
+            checked={said}
             terms={terms.value?.items ?? EMPTY_TERMS}
             saving={saving}
             onChange={change}
@@ -343,7 +350,7 @@ export function RulesPanel({ desk }: { desk: DeskState }) {
               {sentence(checked.failure)}
             </p>
           )}
-          <Look desk={desk} rules={proposed} blocked={checked.value !== null && !checked.value.may_store} />
+          <Look desk={desk} rules={proposed} blocked={said !== null && !said.may_store} />
         </>
       ) : (
         <>
