@@ -40,8 +40,7 @@ function Standing({ desk, log }: { desk: DeskState; log: PlanLog }) {
   return (
     <div class="standing">
       <span class={`chip chip-plan-${log.state}`}>{word("plan_state", log.state)}</span>
-      <strong>{desk.plan.title}</strong>
-      {log.document_no && <span>{log.document_no}</span>}
+      {log.document_no && <strong>{log.document_no}</strong>}
       <p>{words}</p>
       {isOwnSubmission(log, desk.session.permissions) && <p class="standing-own">{t("decide.own")}</p>}
     </div>

@@ -142,6 +142,10 @@ function Cases({ cases }: { cases: readonly MovedCase[] }) {
 
 function Shown({ effects }: { effects: Effects }) {
   const { lists } = effects;
+  // A cell that keeps its code and gives nothing away is only redrawn.
+  const isRedrawn = (move: CodeMove) => move.is_kept && move.to.length === 1;
+  const codes = lists.codes.filter((move) => !isRedrawn(move));
+  const redrawn = lists.codes.filter(isRedrawn);
   const renamed = lists.posts_moved.filter(({ cell, to }) => cell !== to);
   return (
     <section class="effects" aria-label={t("publish.preview")}>
@@ -160,8 +164,11 @@ function Shown({ effects }: { effects: Effects }) {
         <Figure label={t("publish.posts")} value={effects.posts_moved} />
         <Figure label={t("publish.posts_lost")} value={effects.posts_lost} bad />
       </dl>
-      <Section title={t("decide.codes")} count={lists.codes.length} open>
-        <Codes codes={lists.codes} />
+      <Section title={t("decide.codes")} count={codes.length} open>
+        <Codes codes={codes} />
+      </Section>
+      <Section title={t("decide.redrawn")} count={redrawn.length}>
+        <Codes codes={redrawn} />
       </Section>
       <Section title={t("decide.given")} count={lists.given.length}>
         <ul class="effect-codes">
@@ -184,6 +191,11 @@ function Shown({ effects }: { effects: Effects }) {
       <Section title={t("decide.cases")} count={lists.cases.length}>
         <Cases cases={lists.cases} />
       </Section>
+      {lists.irregular.length > 0 && (
+        <p class="effect-all">
+          {t("decide.irregular", { n: lists.irregular.length, codes: lists.irregular.slice(0, 5).join("、") })}
+        </p>
+      )}
       <p class="field-hint">{t("decide.never_again")}</p>
     </section>
   );

@@ -94,5 +94,6 @@ export interface Effects extends PublishPreview {
     cases: MovedCase[];
     cases_moved: number;
     cases_late: number;
+    irregular: string[];
   };
 }
