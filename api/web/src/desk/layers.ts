@@ -261,17 +261,26 @@ export class DeskLayers {
         cell: cell.id,
         depth: cell.depth,
         fill: look.fill,
+        covered: this.isCovered(cell),
         pattern: cell.dedicated ? "pattern-dedicated" : look.pattern,
       },
     };
+  }
+
+  /** Whether all its ground is that of a stack drawn already, which would show twice as dark. */
+  private isCovered(cell: DeskCell): boolean {
+    const { board } = this.desk;
+    for (const face of board.facesOf(cell.id)) if (board.cellAt(face, cell.depth) === cell.id) return false;
+    return true;
   }
 
   private style(): void {
     const { map, desk } = this;
     const depth = desk.depth.value;
     const filled = desk.colouring.value !== "none";
-    map.setFilter("desk-cell-fill", atDepth(depth));
-    map.setFilter("desk-cell-pattern", ["all", atDepth(depth), ["to-boolean", ["get", "pattern"]]]);
+    const seen: ExpressionSpecification = ["all", atDepth(depth), ["!", ["get", "covered"]]];
+    map.setFilter("desk-cell-fill", seen);
+    map.setFilter("desk-cell-pattern", ["all", seen, ["to-boolean", ["get", "pattern"]]]);
     map.setPaintProperty("desk-cell-fill", "fill-opacity", filled ? 0.6 : 0);
     map.setFilter("desk-cell-line", atDepth(depth));
     map.setFilter("desk-upper-line", ["<", ["get", "depth"], depth]);

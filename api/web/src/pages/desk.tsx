@@ -13,6 +13,18 @@ import { Empty, Failed, Waiting } from "../panels/states";
 import { addressedNumber } from "../state/address";
 import { mount } from "./mount";
 
+const LONG_MS = 2500;
+
+/** The first opening of a plan surveys its ground, which takes its time; later ones do not. */
+function OpeningState() {
+  const [isLong, setLong] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLong(true), LONG_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return <Waiting label={isLong ? t("desk.opening_first") : t("desk.opening")} />;
+}
+
 function Opening({ session }: { session: Session }) {
   const language = useLanguage();
   const plan = addressedNumber("plan");
@@ -43,7 +55,7 @@ function Opening({ session }: { session: Session }) {
   }, [plan, turn]);
   if (plan === null) return <Empty icon="grid">{t("desk.no_plan")}</Empty>;
   if (failure) return <Failed problem={failure} again={() => setTurn(turn + 1)} />;
-  return desk ? <Desk desk={desk} /> : <Waiting label={t("desk.opening")} />;
+  return desk ? <Desk desk={desk} /> : <OpeningState />;
 }
 
 mount(() => <Shell page="planner">{(session) => <Opening session={session} />}</Shell>);
