@@ -113,6 +113,7 @@ def store_division(
 def clear(session: Session, plan_id: int) -> None:
     """Take all cells, parts and findings out of a draft, and the cuts that nothing else uses."""
     parts = {"plan": plan_id}
+    _clear_desk(session, plan_id)
     unused = session.scalars(
         text(
             "SELECT building_part_id FROM grid_part gp JOIN building_part p ON p.id = gp.building_part_id"
@@ -135,6 +136,22 @@ def clear(session: Session, plan_id: int) -> None:
         )
     session.execute(text("DELETE FROM plan_finding WHERE plan_id = :plan"), parts)
     session.execute(text("DELETE FROM plan_report WHERE plan_id = :plan"), parts)
+
+
+def _clear_desk(session: Session, plan_id: int) -> None:
+    """Drop the ground of a plan whose cells are made anew; what was edited before can no longer be undone.
+
+    The number of the log goes on, so that a page that has seen the old cells notices.
+    """
+    for table in ("plan_edge", "plan_face", "plan_lock"):
+        session.execute(text(f"DELETE FROM {table} WHERE plan_id = :plan"), {"plan": plan_id})
+    session.execute(
+        text(
+            "UPDATE plan_desk SET is_ready = false, is_aligned = false, seq = seq + 1, closed_seq = seq + 1"
+            " WHERE plan_id = :plan"
+        ),
+        {"plan": plan_id},
+    )
 
 
 def note_event(
@@ -228,7 +245,7 @@ def _insert_cells(session: Session, plan: Plan, division: Division, communities:
             frame["area_m2"].astype(float).tolist(),
             band_states(frame["households"].to_numpy(dtype=np.int64), tiers[depth]),
             colours(np.asarray(frame.geometry.to_numpy(), dtype=object)).tolist(),
-            _ewkb(np.asarray(frame.geometry.to_numpy(), dtype=object)),
+            ewkb_hex(np.asarray(frame.geometry.to_numpy(), dtype=object)),
             strict=True,
         )
         copy_rows(session, "grid", _GRID_COLUMNS, rows)
@@ -282,19 +299,28 @@ def _insert_parts(
         )
     )
     estimated = parts["units_estimated"].astype("boolean").fillna(False).tolist()
-    ids = _part_ids(session, keys, estimated)
+    ids = part_ids(session, keys, estimated)
     copy_rows(
         session,
         "grid_part",
         "plan_id, building_part_id, grid_id, grid_depth, building_id, unit_span, floor_span, households",
         (
-            (plan.id, part, cells[cell], plan.grid_depths, key[0], _span(key[1], key[2]), _span(key[3], key[4]), key[5])
+            (
+                plan.id,
+                part,
+                cells[cell],
+                plan.grid_depths,
+                key[0],
+                span_text(key[1], key[2]),
+                span_text(key[3], key[4]),
+                key[5],
+            )
             for part, cell, key in zip(ids, parts["cell"].astype(str), keys, strict=True)
         ),
-    )
+    )  # fmt: skip
 
 
-def _part_ids(session: Session, keys: list[PartKey], estimated: list[bool]) -> list[int]:
+def part_ids(session: Session, keys: list[PartKey], estimated: list[bool]) -> list[int]:
     """Ids of the parts: of rows in force or of other drafts with the same cut and count, else of new rows."""
     known: dict[PartKey, int] = {
         (row.building_id, row.unit_from, row.unit_to, row.floor_from, row.floor_to, row.households): row.id
@@ -310,8 +336,8 @@ def _part_ids(session: Session, keys: list[PartKey], estimated: list[bool]) -> l
             (
                 part,
                 keys[i][0],
-                _span(keys[i][1], keys[i][2]),
-                _span(keys[i][3], keys[i][4]),
+                span_text(keys[i][1], keys[i][2]),
+                span_text(keys[i][3], keys[i][4]),
                 keys[i][5],
                 estimated[i],
             )
@@ -353,7 +379,7 @@ def copy_rows(session: Session, table: str, columns: str, rows: Iterable[tuple[A
             copy.write_row(row)
 
 
-def _ewkb(geometries: np.ndarray[Any, np.dtype[np.object_]]) -> list[str]:
+def ewkb_hex(geometries: np.ndarray[Any, np.dtype[np.object_]]) -> list[str]:
     multi = np.array(
         [g if g.geom_type == "MultiPolygon" else shapely.multipolygons([g]) for g in shapely.force_2d(geometries)],
         dtype=object,
@@ -362,7 +388,7 @@ def _ewkb(geometries: np.ndarray[Any, np.dtype[np.object_]]) -> list[str]:
     return hexes
 
 
-def _span(first: int | None, last: int | None) -> str:
+def span_text(first: int | None, last: int | None) -> str:
     """The text of an int4range from the first to the last, both inclusive; missing ends are open."""
     return f"{'(' if first is None else f'[{first}'},{'' if last is None else last + 1})"
 

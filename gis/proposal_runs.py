@@ -27,7 +27,7 @@ from gis.models import Proposal, ProposalRun
 from gis.partition.moves import Moves, moves
 from gis.plan_redraw import within
 from gis.plan_report import plain
-from gis.plan_storing import _ewkb, _span, copy_rows, next_ids
+from gis.plan_storing import copy_rows, ewkb_hex, next_ids, span_text
 from gis.rule_set import RuleSet
 from gis.town import Town
 
@@ -273,7 +273,7 @@ def _store_cells(
             [int(came.get((depth, code), 0)) for code in codes],
             frame["area_m2"].astype(float).tolist(),
             _band_states(frame["households"].to_numpy(dtype=float), given.rules.grid_tiers[depth - 1]),
-            _ewkb(np.asarray(frame.geometry.to_numpy(), dtype=object)),
+            ewkb_hex(np.asarray(frame.geometry.to_numpy(), dtype=object)),
             strict=True,
         )
         copy_rows(session, "proposal_cell", _CELL_COLUMNS, rows)
@@ -310,8 +310,8 @@ def _store_parts(session: Session, proposal_id: int, division: Division) -> None
         range(len(parts)),
         parts["cell"].astype(str),
         [known[code] for code in parts["building"].astype(str)],
-        map(_span, spans[0], spans[1]),
-        map(_span, spans[2], spans[3]),
+        map(span_text, spans[0], spans[1]),
+        map(span_text, spans[2], spans[3]),
         parts["households"].astype(int).tolist(),
         parts["units_estimated"].astype("boolean").fillna(False).tolist(),
         strict=True,

@@ -7,8 +7,10 @@ import type { ComponentType } from "preact";
 import type { IconName } from "../panels/icons";
 import { CellsPanel } from "./cells/cells_panel";
 import { ChecksPanel } from "./checks/checks_panel";
+import { ComparePanel } from "./compare/compare_panel";
 import { DecidePanel } from "./decide/decide_panel";
 import { HistoryPanel } from "./history/history_panel";
+import { ProposePanel } from "./propose/propose_panel";
 import { RulesPanel } from "./rules/rules_panel";
 import type { DeskState } from "./state";
 
@@ -21,6 +23,8 @@ export interface DeskTab {
 export const TABS: readonly DeskTab[] = [
   { key: "cells", icon: "list", Panel: CellsPanel },
   { key: "checks", icon: "warn", Panel: ChecksPanel },
+  { key: "propose", icon: "play", Panel: ProposePanel },
+  { key: "compare", icon: "split", Panel: ComparePanel },
   { key: "decide", icon: "check", Panel: DecidePanel },
   { key: "rules", icon: "report", Panel: RulesPanel },
   { key: "history", icon: "clock", Panel: HistoryPanel },
