@@ -39,8 +39,8 @@ class Access:
 
     actor: Actor
     until: float
-    memo: tuple[object, Any] | None = None
-    """What a fast path has made for them of a version, with the version: nobody else's business."""
+    memo: tuple[Any, ...] | None = None
+    """A version, and what a fast path has made for them of it: nobody else's business."""
     _scopes: dict[Action, tuple[str, ...]] = field(default_factory=dict)
 
     def scopes(self, action: Action) -> tuple[str, ...]:

@@ -21,11 +21,11 @@ from gis.responsibility.present import Present
 from gis.responsibility.responsibility import Responsibility
 
 # What anybody would write; everything else a float could mean is read by the documented route.
-_PLAIN = re.compile(rb"lon=(-?\d{1,3}(?:\.\d{1,20})?)&lat=(-?\d{1,2}(?:\.\d{1,20})?)").fullmatch
+_PLAIN = re.compile(rb"lon=(-?\d{1,3}(?:\.\d{1,20})?)&lat=(-?\d{1,2}(?:\.\d{1,20})?)(&brief=true)?").fullmatch
 
 
 class FastLocate:
-    """``GET …/locate?lon=…&lat=…`` and nothing else in the question: the present, WGS-84.
+    """``GET …/locate?lon=…&lat=…``, with ``&brief=true`` or nothing else in the question: the present, WGS-84.
 
     Parameters
     ----------
@@ -50,24 +50,26 @@ class FastLocate:
         access = self.who(scope)
         if access is None:
             return None
-        lon_text, lat_text = asked.groups()
+        lon_text, lat_text, brief = asked.groups()
         lon, lat = float(lon_text), float(lat_text)
         index = self._present.at(self._clock())
         if index is None or not (-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
             return None
         memo = access.memo
         if memo is not None and memo[0] is index:
-            return Reply(index.locate(lon, lat, memo[1]))
-        return Reply(index.locate(lon, lat, view_of(index, access))) if access.scopes(Action.VIEW_MAP) else None
+            return Reply(index.locate(lon, lat, memo[1] if brief is None else memo[2]))
+        if not access.scopes(Action.VIEW_MAP):
+            return None
+        return Reply(index.locate(lon, lat, view_of(index, access, is_brief=brief is not None)))
 
 
-def view_of(index: Responsibility, access: Access) -> Any:
+def view_of(index: Responsibility, access: Access, *, is_brief: bool = False) -> Any:
     """What somebody sees of a version; looked up once for each of both."""
     memo = access.memo
     if memo is None or memo[0] is not index:
-        view = index.view_of(access.scopes(Action.VIEW_MAP), access.scopes(Action.VIEW_CONTACTS))
-        memo = access.memo = (index, view)
-    return memo[1]
+        seen = access.scopes(Action.VIEW_MAP), access.scopes(Action.VIEW_CONTACTS)
+        memo = access.memo = (index, index.view_of(*seen), index.view_of(*seen, is_brief=True))
+    return memo[2] if is_brief else memo[1]
 
 
 def reaches(accuracy_m: float | None) -> Mapping[str, float]:
@@ -77,11 +79,19 @@ def reaches(accuracy_m: float | None) -> Mapping[str, float]:
 
 
 def locate_by_sql(
-    engine: Engine, lon: float, lat: float, access: Access, *, at: datetime, accuracy_m: float | None, floor: int | None
+    engine: Engine,
+    lon: float,
+    lat: float,
+    access: Access,
+    *,
+    at: datetime,
+    accuracy_m: float | None,
+    floor: int | None,
+    is_brief: bool = False,
 ) -> bytes:
     """The same answer from the database, as of any instant."""
     with unit_of_work(engine) as session:
         return by_sql.locate(
             session, lon, lat, at=at, floor=floor, scopes=access.scopes(Action.VIEW_MAP),
-            contact_scopes=access.scopes(Action.VIEW_CONTACTS), **reaches(accuracy_m),
+            contact_scopes=access.scopes(Action.VIEW_CONTACTS), is_brief=is_brief, **reaches(accuracy_m),
         )  # fmt: skip

@@ -60,6 +60,10 @@ def _thin(lon: float, lat: float) -> str:
     return f"{AT}?lon={lon!r}&lat={lat!r}"
 
 
+def _brief(lon: float, lat: float) -> str:
+    return f"{AT}?lon={lon!r}&lat={lat!r}&brief=true"
+
+
 def _tipg(lon: float, lat: float) -> str:
     return TIPG % (lon, lat)
 
@@ -79,6 +83,7 @@ def _by_tipg(answer: Any) -> int | None:
 ROWS = (
     Row("bare", "bare", _thin),
     Row("route", "route", _thin),
+    Row("brief", "open", _brief, found=_ours),
     Row("thin", "open", _thin, found=_ours),
     Row("thin_signed_in", "ours", _thin, "all", _ours),
     Row("thin_restricted", "ours", _thin, "half", _ours),
@@ -89,6 +94,8 @@ ROWS = (
 )
 RATIOS: tuple[tuple[str, str, str, float], ...] = (
     # name, above, below, aim
+    ("brief_to_tipg", "brief", "tipg", 50.0),
+    ("brief_to_bare", "brief", "bare", 0.70),
     ("thin_to_tipg", "thin", "tipg", 50.0),
     ("thin_to_bare", "thin", "bare", 0.70),
     ("fastapi_to_tipg", "fastapi", "tipg", 12.0),

@@ -61,6 +61,7 @@ async def locate(
     at: Annotated[AwareTime | None, Query(description="As of this time; without it, now")] = None,
     accuracy_m: Annotated[float | None, Query(ge=0, allow_inf_nan=False)] = None,
     floor: Annotated[int | None, Query(ge=-20, le=500, description="Chooses among cells over one another")] = None,
+    brief: Annotated[bool, Query(description="Codes, names and telephone numbers only")] = False,
 ) -> Response:
     """The quick way: the present is answered from memory, the past from history.
 
@@ -74,9 +75,12 @@ async def locate(
     asked_for = at or here.clock()
     index = here.present.at(asked_for)
     if index is not None:
-        body = index.locate_within(lon, lat, view_of(index, access), floor=floor, **reaches(accuracy_m))
+        body = index.locate_within(lon, lat, view_of(index, access, is_brief=brief), floor=floor, **reaches(accuracy_m))
     else:
-        ask = partial(locate_by_sql, here.engine, lon, lat, access, at=asked_for, accuracy_m=accuracy_m, floor=floor)
+        ask = partial(
+            locate_by_sql, here.engine, lon, lat, access, at=asked_for, accuracy_m=accuracy_m, floor=floor,
+            is_brief=brief,
+        )  # fmt: skip
         body = await anyio.to_thread.run_sync(ask, limiter=here.few)
     return Response(body, 200, _HEADERS, "application/json")
 

@@ -15,7 +15,8 @@ class Located(BaseModel):
     micro_grid: dict[str, Any] | None
     grid: dict[str, Any] | None
     community: dict[str, Any] | None
-    area: list[dict[str, Any]]
+    area: list[dict[str, Any]] | None = None
+    """Not told in brief."""
     people: list[dict[str, Any]]
     candidates: list[dict[str, Any]]
     flags: list[str]

@@ -31,7 +31,8 @@ Pieces = tuple[bytes, bytes, bytes, bytes]
 """Of a leaf: what stands between the distance and the candidates, what ends the answer; and, of it as a candidate, what
 stands before and after its metres."""
 
-_NOWHERE = b'"community":null,"area":[]'
+_OF_PLACES = ("id", "code", "name")
+_OF_PEOPLE = ("post", "place", "name", "phone")
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +43,8 @@ class View:
     ----------
     sees, phones : list of bool or None
         By community: whether its cells, and its people's phones, are shown. ``None``: all.
+    is_brief : bool
+        Of places only id, code and name are told, of people only post, place, name and phone.
     pieces : dict of int to Pieces
         By ground, as `gis.responsibility.responsibility` puts them together.
     grounds : array of bool or None
@@ -50,6 +53,7 @@ class View:
 
     sees: list[bool] | None
     phones: list[bool] | None
+    is_brief: bool = False
     pieces: dict[int, Pieces | tuple[()]] = field(default_factory=dict)
     grounds: Any = None
 
@@ -92,8 +96,8 @@ class Book:
         self._floor_from = quick(cells["floor_from"].to_numpy()[self.leaf_rows])
         self._floor_to = quick(cells["floor_to"].to_numpy()[self.leaf_rows])
         self._tail = b',"version":"' + version.encode() + b'"}'
-        self._heads: dict[tuple[int, bool], bytes] = {}
-        self._asides: dict[tuple[int, bool], bytes] = {}
+        self._heads: dict[tuple[int, bool, bool], bytes] = {}
+        self._asides: dict[tuple[int, bool, bool], bytes] = {}
 
     @property
     def size(self) -> int:
@@ -106,9 +110,9 @@ class Book:
         found: list[str] = self.communities["path"].to_pylist()
         return found
 
-    def view(self, scopes: Sequence[str], contact_scopes: Sequence[str]) -> View:
+    def view(self, scopes: Sequence[str], contact_scopes: Sequence[str], *, is_brief: bool = False) -> View:
         """What somebody sees whose leave to see the map and to see contacts is held in these subtrees."""
-        return View(self._flags(scopes), self._flags(contact_scopes))
+        return View(self._flags(scopes), self._flags(contact_scopes), is_brief)
 
     def _flags(self, scopes: Sequence[str]) -> list[bool] | None:
         if EVERYWHERE in scopes:
@@ -160,7 +164,7 @@ class Book:
         if found:
             return self._nearest(found, view, around)
         flags = ["no_plan_in_force" if around is not None else "outside", *(["axes_swapped"] if is_swapped else [])]
-        told = _NOWHERE if around is None else self._told(around)
+        told = _nowhere(view) if around is None else self._told(around, view)
         return b"".join(
             (
                 b'{"how":"none","distance_m":null,"micro_grid":null,"grid":null,', told,
@@ -206,7 +210,7 @@ class Book:
         return b"".join(
             (
                 b'{"how":"%s","distance_m":0.0,"micro_grid":null,"grid":' % how, orjson.dumps(grid), b",",
-                self._told(self._community[among[0][0]]), b',"people":', orjson.dumps(common),
+                self._told(self._community[among[0][0]], view), b',"people":', orjson.dumps(common),
                 b',"candidates":', candidates, self._end(None, flags),
             )
         )  # fmt: skip
@@ -224,22 +228,21 @@ class Book:
     def _head(self, leaf: int, view: View, begin: bytes, around: int | None = None) -> bytes:
         """An answer up to its candidates."""
         community = self._community[leaf]
-        shows_phones = view.shows_phones(community)
         if around is not None and around != community:
-            return begin + self._middle(leaf, around, shows_phones)
-        key = (leaf, shows_phones)
+            return begin + self._middle(leaf, around, view)
+        key = (leaf, view.shows_phones(community), view.is_brief)
         middle = self._heads.get(key)
         if middle is None:
             if len(self._heads) > KEPT_PIECES:
                 self._heads.clear()
-            middle = self._heads[key] = self._middle(leaf, community, shows_phones)
+            middle = self._heads[key] = self._middle(leaf, community, view)
         return begin + middle
 
-    def _middle(self, leaf: int, community: int, shows_phones: bool) -> bytes:
+    def _middle(self, leaf: int, community: int, view: View) -> bytes:
         return b"".join(
             (
-                self._pair(leaf), b",", self._told(community),
-                b',"people":', self._people_of(leaf, shows_phones), b',"candidates":',
+                self._pair(leaf, view), b",", self._told(community, view),
+                b',"people":', self._people_of(leaf, view), b',"candidates":',
             )
         )  # fmt: skip
 
@@ -252,13 +255,12 @@ class Book:
 
     def _aside(self, leaf: int, community: int, view: View) -> bytes:
         """A candidate after its metres."""
-        shows_phones = view.shows_phones(community)
-        key = (leaf, shows_phones)
+        key = (leaf, view.shows_phones(community), view.is_brief)
         aside = self._asides.get(key)
         if aside is None:
             if len(self._asides) > KEPT_PIECES:
                 self._asides.clear()
-            aside = b"".join((self._pair(leaf), b',"people":', self._people_of(leaf, shows_phones), b"}"))
+            aside = b"".join((self._pair(leaf, view), b',"people":', self._people_of(leaf, view), b"}"))
             self._asides[key] = aside
         return aside
 
@@ -273,23 +275,26 @@ class Book:
             rows.append(parent)
         return rows
 
-    def _pair(self, leaf: int) -> bytes:
+    def _pair(self, leaf: int, view: View) -> bytes:
         """The lowest cell of kind micro_grid and the lowest of kind grid, from a leaf upwards."""
         pair = {"micro_grid": b"null", "grid": b"null"}
         for row in reversed(self._up(leaf)):
-            pair[self._cells["kind"][row].as_py()] = self._cells["told"][row].as_py()
+            told = self._cells["told"][row].as_py()
+            pair[self._cells["kind"][row].as_py()] = _only(told, _OF_PLACES) if view.is_brief else told
         return b",".join(b'"%s":%s' % (kind.encode(), told) for kind, told in pair.items())
 
-    def _told(self, community: int) -> bytes:
+    def _told(self, community: int, view: View) -> bytes:
         told: bytes = self.communities["told"][community].as_py()
-        return told
+        return b'"community":' + _only(b"{%s}" % told, _OF_PLACES, "community") if view.is_brief else told
 
-    def _people_of(self, leaf: int, shows_phones: bool) -> bytes:
+    def _people_of(self, leaf: int, view: View) -> bytes:
         """Everybody from the leaf up its cells, then up the areas."""
-        column = "phones" if shows_phones else "plain"
+        community = self._community[leaf]
+        column = "phones" if view.shows_phones(community) else "plain"
         own = [self._people.cells[column][row].as_py() for row in self._up(leaf)]
-        around = self.communities[column][self._community[leaf]].as_py()
-        return b"[" + b",".join([part for part in (*own, around) if part]) + b"]"
+        around = self.communities[column][community].as_py()
+        told = b"[" + b",".join([part for part in (*own, around) if part]) + b"]"
+        return _only(told, _OF_PEOPLE) if view.is_brief else told
 
     @cached_property
     def leaves(self) -> pa.Table:
@@ -355,6 +360,20 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
 
 
 _DECIMETRES = [b"%d.%d" % divmod(n, 10) for n in range(2_001)]
+
+
+def _nowhere(view: View) -> bytes:
+    return b'"community":null' if view.is_brief else b'"community":null,"area":[]'
+
+
+def _only(told: bytes, names: Sequence[str], inside: str | None = None) -> bytes:
+    """Some members of an object, or of each object of a list, as JSON."""
+    found: Any = orjson.loads(told)
+    if inside is not None:
+        found = found[inside]
+    rows = found if isinstance(found, list) else [found]
+    kept = [{name: row[name] for name in names if name in row} for row in rows]
+    return orjson.dumps(kept if isinstance(found, list) else kept[0])
 
 
 def decimetres(metres: float) -> bytes:

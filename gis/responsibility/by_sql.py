@@ -28,6 +28,7 @@ def locate(
     border_m: float = NEAR_M,
     nearest_m: float = FAR_M,
     floor: int | None = None,
+    is_brief: bool = False,
 ) -> bytes:
     """As `gis.responsibility.responsibility.Responsibility.locate_within`, as of any instant."""
     rows = _rows(session, lon, lat, border_m, at, scopes)
@@ -39,7 +40,7 @@ def locate(
     communities = {row["community_id"] for row in rows} | ({around} if around is not None else set())
     people = build.people(session, cells, sorted(communities), at=at)
     book = Book(cells, people, version=in_force(session, at).version)
-    view = book.view(scopes, contact_scopes)
+    view = book.view(scopes, contact_scopes, is_brief=is_brief)
     near = _near(book, rows, view)
     row = None if around is None else int(np.searchsorted(people.communities["id"].to_numpy(), around))
     return book.answer(near, view, wide=lambda: near, community=lambda: (row, is_swapped), floor=floor)

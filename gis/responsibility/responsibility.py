@@ -68,7 +68,7 @@ class Responsibility(Book):
         self.outlines = outlines
         self.ground_starts, self.ground_leaves = grounds
         self._starts, self._leaves = quick(self.ground_starts), quick(self.ground_leaves)
-        self._views: dict[tuple[Sequence[str], Sequence[str]], View] = {}
+        self._views: dict[tuple[Sequence[str], Sequence[str], bool], View] = {}
         self._entries: dict[int, bytes] = {}
         self.dictionaries: Any = None  # kept by `gis.responsibility.many`
 
@@ -76,14 +76,14 @@ class Responsibility(Book):
         """Whether this version answers for an instant."""
         return self.governs is not None and self.governs.holds(at)
 
-    def view_of(self, scopes: tuple[str, ...], contact_scopes: tuple[str, ...]) -> View:
+    def view_of(self, scopes: tuple[str, ...], contact_scopes: tuple[str, ...], *, is_brief: bool = False) -> View:
         """`view`, kept for the next time."""
-        key = (scopes, contact_scopes)
+        key = (scopes, contact_scopes, is_brief)
         view = self._views.get(key)
         if view is None:
             if len(self._views) >= KEPT_VIEWS:
                 self._views.clear()
-            view = self._views[key] = self.view(scopes, contact_scopes)
+            view = self._views[key] = self.view(scopes, contact_scopes, is_brief=is_brief)
         return view
 
     def locate(self, lon: float, lat: float, view: View) -> bytes:

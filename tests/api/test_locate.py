@@ -70,23 +70,39 @@ def question(lon: float, lat: float) -> str:
     return f"{AT}?lon={lon!r}&lat={lat!r}"
 
 
+@pytest.mark.parametrize("brief", ["", "&brief=true"])
 @pytest.mark.parametrize("name", ["admin", "viewer", "viewer1", "dispatcher0"])
-def test_three_ways_say_the_same(awake: Any, name: str) -> None:
+def test_three_ways_say_the_same(awake: Any, name: str, brief: str) -> None:
     client = awake.as_(name)
     asked_at = awake.clock.now.isoformat().replace("+00:00", "Z")
     front = awake.app.front
     for lon, lat in POINTS:
-        routed = client.get(f"{question(lon, lat)}&crs=wgs84").content
-        thin = client.get(question(lon, lat))
+        routed = client.get(f"{question(lon, lat)}{brief}&crs=wgs84").content
+        thin = client.get(question(lon, lat) + brief)
         assert thin.content == routed
         assert thin.headers["content-type"] == "application/json"
         services = awake.app.state.services
         loaded, services.present._loaded = services.present._loaded, None  # nobody has loaded anything yet
-        stored = client.get(f"{question(lon, lat)}&at={asked_at}")
+        stored = client.get(f"{question(lon, lat)}{brief}&at={asked_at}")
         services.present._loaded = loaded
         assert stored.status_code == 200, stored.text
         assert stored.json() == thin.json()
     assert front.find(AT) is not None
+
+
+def test_in_brief_the_same_cells_and_people_are_named(awake: Any) -> None:
+    client = awake.as_("admin")
+    for lon, lat in POINTS:
+        whole, brief = client.get(question(lon, lat)).json(), client.get(f"{question(lon, lat)}&brief=true").json()
+        assert "area" not in brief
+        for member in ("how", "distance_m", "flags", "plan_id", "version"):
+            assert brief[member] == whole[member]
+        for short, long in zip([brief, *brief["candidates"]], [whole, *whole["candidates"]], strict=True):
+            for kind in ("micro_grid", "grid"):
+                assert (short[kind] or {}).get("code") == (long[kind] or {}).get("code")
+            assert short["people"] == [
+                {name: one[name] for name in ("post", "place", "name", "phone")} for one in long["people"]
+            ]
 
 
 # --- who may see what -------------------------------------------------------------------------------------------------
