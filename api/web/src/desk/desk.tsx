@@ -151,7 +151,9 @@ function Tabs({ desk }: { desk: DeskState }) {
           </button>
         ))}
       </div>
-      <div class="side-body" id="tab-panel" role="tabpanel" aria-labelledby={`tab-${shown.key}`}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrolled by keyboard too */}
+      <div class="side-body" id="tab-panel" role="tabpanel" tabIndex={0} aria-labelledby={`tab-${shown.key}`}>
+        <h2 class="read-only">{word("desk_tab", shown.key)}</h2>
         <shown.Panel desk={desk} />
       </div>
     </>

@@ -17,12 +17,15 @@ export function MapView({ extent, onReady, label }: Props) {
     makeMap(place.current!, extent).then((made) => {
       map = made;
       if (gone) made.remove();
-      else onReady(made);
+      else {
+        made.getCanvas().setAttribute("aria-label", label); // the canvas is the region that screen readers name
+        onReady(made);
+      }
     });
     return () => {
       gone = true;
       map?.remove();
     };
   }, []);
-  return <section class="map" ref={place} aria-label={label} />;
+  return <div class="map" ref={place} />;
 }

@@ -198,6 +198,7 @@ function Desk({ session }: { session: Session }) {
 
   return (
     <div class="command">
+      <h1 class="read-only">{word("page", "command")}</h1>
       <Counters features={found} picked={statuses} onPick={toggle} />
       <section class="side" aria-label={t("incidents.list")}>
         <div class="side-head">

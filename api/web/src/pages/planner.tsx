@@ -304,6 +304,7 @@ function Desk({ session }: { session: Session }) {
 
   return (
     <div class="planner">
+      <h1 class="read-only">{word("page", "planner")}</h1>
       <section class="side" aria-label={t("plan.one")}>
         <div class="side-head">
           {plan && plans.value && <PlanPicker plans={plans.value.items} plan={plan} onPick={open} />}
@@ -344,7 +345,9 @@ function Desk({ session }: { session: Session }) {
                   </button>
                 ))}
               </div>
-              <div class="side-body" id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is scrolled by keyboard too */}
+              <div class="side-body" id="tab-panel" role="tabpanel" tabIndex={0} aria-labelledby={`tab-${tab}`}>
+                <h2 class="read-only">{word("plan_tab", tab)}</h2>
                 {tab === "statistics" && (
                   <Shown loading={statistics}>{(value) => <StatisticsPanel statistics={value} tiers={tiers} />}</Shown>
                 )}
