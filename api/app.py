@@ -15,6 +15,7 @@ from fastapi import FastAPI
 import tiles.router
 from api import deps, errors, live, pages
 from api.access import AccessCache
+from api.desk_bell import DeskBell
 from api.front import SENT, FrontedApp
 from api.guard import Guard
 from api.live_front import LivePath
@@ -109,6 +110,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     )
     app.state.services = services
     app.state.cells = cells
+    app.state.desk_bell = DeskBell(notices)
     keeper.on_change(cells.change)
     keeper.ahead(cells.ahead)
     keeper.on_change(lambda found: services.live.now_in_force(found.version))

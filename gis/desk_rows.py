@@ -58,6 +58,7 @@ def _setting(session: Session, plan_id: int) -> Setting:
         plan_id, _zone(session, plan_id), _tiers(rule_set, plan.grid_depths), communities, compounds, buildings,
         people={row.code: row.people for row in session.execute(text(_PEOPLE), known)},
         incidents=tuple((row.lon, row.lat) for row in session.execute(text(_INCIDENTS), known)),
+        given=frozenset(session.scalars(text(_GIVEN), known)),
     )  # fmt: skip
 
 
@@ -81,7 +82,7 @@ def _box(row: Row[Any]) -> Box:
 
 
 def _cell(row: Any) -> Cell:
-    return Cell(*row[:-1], bytes(row.ground))
+    return Cell(*row)
 
 
 def _part(row: Any) -> Part:
@@ -89,11 +90,11 @@ def _part(row: Any) -> Part:
 
 
 def _face(row: Any) -> Face:
-    return Face(*row[:-1], bytes(row.shape))
+    return Face(*row)
 
 
 def _edge(row: Any) -> Edge:
-    return Edge(*row[:-1], bytes(row.line))
+    return Edge(*row)
 
 
 _BOX = "ST_XMin({0}) AS west, ST_YMin({0}) AS south, ST_XMax({0}) AS east, ST_YMax({0}) AS north"
@@ -148,6 +149,7 @@ WHERE held.valid_during @> now()
   AND pc.community_id IN (SELECT community_id FROM plan_community WHERE plan_id = :plan)
 GROUP BY g.code
 """
+_GIVEN = f"SELECT value FROM grid_code WHERE community_id IN ({_MINE})"
 _INCIDENTS = f"""
 SELECT ST_X(geom) AS lon, ST_Y(geom) AS lat FROM incident
 WHERE closed_at IS NULL AND area_id IN ({_MINE}) ORDER BY id

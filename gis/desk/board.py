@@ -201,6 +201,8 @@ class Setting:
     """By the code of a cell how many hold its posts now."""
     incidents: tuple[tuple[float, float], ...] = ()
     """Places of open incidents."""
+    given: frozenset[str] = frozenset()
+    """Codes that cells of these communities bear or ever bore."""
 
     @property
     def lowest(self) -> int:
