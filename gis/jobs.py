@@ -25,6 +25,7 @@ from gis import (
     plan_report,
     plan_review,
     plans,
+    prints,
     proposal_runs,
     proposals,
     rules,
@@ -43,10 +44,12 @@ log = logging.getLogger("wangge.jobs")
 
 QUEUE = "partition"
 GEOTAG = "geotag"
+PRINT = "print"
 UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
 PROPOSE_TASK = "wangge:propose"
 GEOTAG_TASK = "wangge:geotag_file"
+PRINT_TASK = "wangge:print_plan"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
 ENOUGH = '{"is_enough": true}'  # in the recipe of a draft whose run is to end with the best so far
@@ -80,6 +83,12 @@ def _with_tasks(app: App) -> App:
         """Divide a draft, or some cells of it, again, and keep the divisions beside it."""
         proposal_runs.do_run(context.additional_context["engine"], run_id, clock=_now)
 
+    @tasks.task(name="print_plan", pass_context=True)
+    def print_plan(context: JobContext, ticket: str) -> None:
+        """Make a print of many pages."""
+        of = context.additional_context
+        prints.do(of["engine"], ticket, settings=of["settings"], clock=_now)
+
     @tasks.task(name="geotag_file", pass_context=True)
     def geotag_file(context: JobContext, run_id: int) -> None:
         """Tag a file that was handed in."""
@@ -89,9 +98,10 @@ def _with_tasks(app: App) -> App:
     @tasks.periodic(cron="*/5 * * * *")
     @tasks.task(name="sweep", pass_context=True, queue=UPKEEP, queueing_lock="sweep")
     def sweep(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate tells when it was due)
-        """Take away results of geotagging that have expired."""
+        """Take away results of geotagging, and prints, that have expired."""
         of = context.additional_context
         geotag_runs.sweep(of["engine"], settings=of["settings"], now=_now())
+        prints.sweep(of["settings"])
 
     @tasks.periodic(cron="*/5 * * * *")
     @tasks.task(name="settle", pass_context=True, queue=UPKEEP, queueing_lock="settle")
@@ -135,9 +145,9 @@ def work(
     """
     mark_interrupted(engine, now=_now())
     worker_app(url).run_worker(
-        queues=[QUEUE, GEOTAG, UPKEEP],
+        queues=[QUEUE, GEOTAG, PRINT, UPKEEP],
         name=name,
-        concurrency=3,  # partitions wait for one another by their lock, files too; upkeep waits for neither
+        concurrency=4,  # partitions wait for one another by their lock, files and prints too; upkeep waits for neither
         wait=not once,
         delete_jobs="successful",
         additional_context={"engine": engine, "settings": settings or Settings()},
@@ -224,6 +234,35 @@ def request_geotag(
         task.defer(run_id=run_id)
 
     return geotag_runs.request_run(session, handed, wanted, settings=settings, defer=defer, actor=actor, now=now)
+
+
+def request_print(
+    session: Session,
+    plan_id: int,
+    order: prints.Order,
+    *,
+    settings: Settings,
+    jobs: App,
+    actor: Actor,
+    now: datetime,
+) -> prints.Waiting:
+    """A print is noted and queued, in the session's transaction.
+
+    Raises
+    ------
+    NotFound, NotAllowed, InvalidInput
+        As `gis.prints.request`.
+    """
+
+    def defer(ticket: str) -> None:
+        connection = session.connection().connection.driver_connection
+        # One at a time: a town's pages take a core for a minute.
+        task = jobs.configure_task(
+            PRINT_TASK, queue=PRINT, lock=PRINT, queueing_lock=f"print-{ticket}", connection=connection
+        )
+        task.defer(ticket=ticket)
+
+    return prints.request(session, plan_id, order, settings=settings, defer=defer, actor=actor, now=now)
 
 
 def start_draft(

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
         Tiles of the plans in force that each process keeps in memory; 0 makes each when it is asked for.
     tile_limit_kb : int
         Zooms at which a tile of cells would be larger show the tier above instead.
+    place_url : str
+        What the QR of a notice board says, with ``{code}`` for the code of the place; an address inside the house.
     web_dist : Path
         The built pages.
     """
@@ -67,4 +69,5 @@ class Settings(BaseSettings):
     geotag_days: float = 7.0
     tile_cache_mb: int = 256
     tile_limit_kb: int = 2500
+    place_url: str = "wangge:place/{code}"
     web_dist: Path = ROOT / "api" / "web" / "dist"

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, str] = {
     "merge": "scripts.merge:command",
     "geotag": "scripts.geotag:command",
     "plan": "scripts.plan:command",
+    "print": "scripts.print_plan:command",
     "report": "scripts.report:command",
     "rules": "scripts.rules:command",
     "user": "scripts.user:command",
