@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from string import Formatter
 
 from gis.errors import InvalidInput
 
@@ -54,9 +55,17 @@ def cjt349(community: str, number: int, *, object_class: str = "010000") -> str:
 def from_template(template: str, **values: str | int) -> str:
     """A code by a template of the place, such as ``"{community}-G{number:03d}"``."""
     try:
+        _only_plain(template)
         return template.format(**values)
     except (KeyError, ValueError, IndexError) as error:
         raise InvalidInput("codes.bad_template", template=template, known=sorted(values)) from error
+
+
+def _only_plain(template: str) -> None:
+    """Refuse fields that reach into values (``{code.__class__}``): a template comes from outside."""
+    for _, name, form, _ in Formatter().parse(template):
+        if name is not None and (not name.isidentifier() or "{" in (form or "") or len(form or "") > 8):
+            raise ValueError(name)
 
 
 def west_to_east(points: Sequence[tuple[float, float]], *, row_m: float = 250.0) -> list[int]:
@@ -80,6 +89,79 @@ def west_to_east(points: Sequence[tuple[float, float]], *, row_m: float = 250.0)
     return sorted(range(len(points)), key=lambda i: (int((top - points[i][1]) // row_m), points[i][0], -points[i][1]))
 
 
+def number_in(code: str, parent: str, *, digits: int) -> int | None:
+    """The number that a code gives a cell under its parent; ``None`` if it is not of the form parent + digits.
+
+    Examples
+    --------
+    >>> number_in("500120002001003", "500120002001", digits=3), number_in("BQ-3", "500120002001", digits=3)
+    (3, None)
+    """
+    number = code.removeprefix(parent)
+    is_formed = code == parent + number and len(number) == digits and number.isascii() and number.isdecimal()
+    return int(number) if is_formed and int(number) else None
+
+
+SCHEMES = ("wangge", "cjt349", "template")
+"""Ways to write a grid's code: as it is registered, and two that are derived from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A cell with its registered code and what that is made of: numbers of the cell and of its parents, top first."""
+
+    code: str
+    community: str
+    numbers: tuple[int, ...]
+
+
+def in_scheme(cell: Coded, scheme: str, *, template: str = "", object_class: str = "010000") -> str:
+    """A cell's code in another scheme.
+
+    It is derived from the registered one, which is never given again, so the derived one is not either; no second
+    registry is needed, and the two can be told from each other at any time.
+
+    Parameters
+    ----------
+    scheme : str
+        One of `SCHEMES`. CJ/T 349 has no code below the grid and two digits for its number.
+    template : str
+        For ``template``; may name ``code``, ``community``, ``county``, ``street`` (the community's first 6 and 9
+        digits), ``number`` (of the cell itself) and ``grid`` (of the grid it lies in).
+
+    Raises
+    ------
+    InvalidInput
+        ``codes.unknown_scheme``, ``codes.grids_only``, ``codes.exhausted``, ``codes.bad_cjt349``,
+        ``codes.bad_template``.
+
+    Examples
+    --------
+    >>> grid = Coded("500120002001003", "500120002001", (3,))
+    >>> in_scheme(grid, "cjt349"), in_scheme(grid, "template", template="BQ{street:.3}-{number:02d}")
+    ('01000050012000200103', 'BQ500-03')
+    """
+    if scheme == "wangge":
+        return cell.code
+    if scheme == "cjt349":
+        if len(cell.numbers) != 1:
+            raise InvalidInput("codes.grids_only", scheme=scheme, code=cell.code)
+        if cell.numbers[0] > 99:
+            raise InvalidInput("codes.exhausted", parent=cell.community, digits=2, number=cell.numbers[0])
+        return cjt349(cell.community, cell.numbers[0], object_class=object_class)
+    if scheme == "template":
+        return from_template(
+            template,
+            code=cell.code,
+            community=cell.community,
+            county=cell.community[:6],
+            street=cell.community[:9],
+            grid=cell.numbers[0],
+            number=cell.numbers[-1],
+        )
+    raise InvalidInput("codes.unknown_scheme", scheme=scheme, known=list(SCHEMES))
+
+
 @dataclass(frozen=True, slots=True)
 class NewCell:
     """A cell that waits for its code: the code it was drawn with, its parent's (as drawn), and its tier's digits."""
@@ -91,7 +173,12 @@ class NewCell:
 
 
 def recode(
-    cells: Iterable[NewCell], *, survivors: Mapping[str, str], given: Set[str], keeps_drawn: bool = False
+    cells: Iterable[NewCell],
+    *,
+    survivors: Mapping[str, str],
+    given: Set[str],
+    parents: Mapping[str, str] | None = None,
+    keeps_drawn: bool = False,
 ) -> dict[str, str]:
     """Give cells the codes that they will bear in force: survivors keep theirs, the others take the next free number.
 
@@ -103,6 +190,10 @@ def recode(
         From a cell's drawn code to the code of the cell in force that it continues.
     given : set of str
         All codes ever given in the community, retired ones too: none is given again.
+    parents : mapping of str to str, optional
+        From the code of a cell in force to that of its parent (at depth 1: its community's). A survivor under the same
+        parent keeps its code then whatever its form, also where the rules give the tier other digits now. Without it
+        the parent is read off the code.
     keeps_drawn : bool
         Whether a cell that continues none keeps the code it was drawn with, where that has the form of its tier and was
         never given: for plans whose codes come from a file.
@@ -119,7 +210,7 @@ def recode(
     for cell in listed:
         parent = final.get(cell.parent, cell.parent)
         kept = survivors.get(cell.code)
-        if kept is not None and kept.startswith(parent) and len(kept) == len(parent) + cell.digits:
+        if kept is not None and _stays_under(kept, parent, cell.digits, parents):
             final[cell.code] = kept
         elif keeps_drawn and cell.code not in given and _is_formed(cell, parent):
             final[cell.code] = cell.code
@@ -130,9 +221,14 @@ def recode(
     return final
 
 
+def _stays_under(kept: str, parent: str, digits: int, parents: Mapping[str, str] | None) -> bool:
+    if parents is not None:
+        return parents.get(kept) == parent
+    return kept.startswith(parent) and len(kept) == len(parent) + digits
+
+
 def _is_formed(cell: NewCell, parent: str) -> bool:
-    number = cell.code.removeprefix(parent)
-    return cell.code == parent + number and len(number) == cell.digits and number.isdecimal()
+    return number_in(cell.code, parent, digits=cell.digits) is not None
 
 
 def _highest(parent: str, codes: Set[str], digits: int) -> int:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from gis import plan_comments, plan_review, plans
 from gis.db import audit
 from gis.errors import InvalidInput, WrongState
-from gis.models import Plan, PlanEvent
+from gis.models import Plan, PlanEvent, UserAccount
 from gis.permissions import Action, Actor, require
 from gis.plan_lineage import recode
 from gis.plan_steps import STEPS, advance, count_open_comments, may_take, path_of
@@ -192,18 +192,23 @@ def log(session: Session, plan_id: int, *, actor: Actor, now: datetime) -> dict[
     plan = plans.get(session, plan_id)
     plan_review.require_drafts(session, plan_id, actor=actor)
     session.refresh(plan)
-    events = session.scalars(select(PlanEvent).where(PlanEvent.plan_id == plan_id).order_by(PlanEvent.seq)).all()
+    events = session.execute(
+        select(PlanEvent, func.coalesce(UserAccount.name, PlanEvent.actor).label("who"))
+        .outerjoin(UserAccount, UserAccount.id == PlanEvent.actor_id)
+        .where(PlanEvent.plan_id == plan_id)
+        .order_by(PlanEvent.seq)
+    ).all()
     items = [
         {
             "seq": event.seq,
             "kind": event.kind,
             "at": event.at,
-            "actor": event.actor,
+            "actor": who,
             "is_own": event.actor_id is not None and event.actor_id == actor.user_id,
             "document_no": event.document_no,
             "note": event.note,
         }
-        for event in events
+        for event, who in events
     ]
     may_do = [kind for kind in STEPS if may_take(session, plan, kind, actor=actor) and _is_in_time(plan, kind, now)]
     if plan_comments.may_write(session, plan, actor=actor):

@@ -171,10 +171,10 @@ def _place(
 
 _THREADS = text(
     """
-    SELECT k.id, k.parent_id, k.body AS text, k.at, k.actor_id, k.actor, k.grid_id AS cell_id,
-           coalesce(g.code, k.cell_code) AS cell_code, k.resolved_at, k.resolved_by,
+    SELECT k.id, k.parent_id, k.body AS text, k.at, k.actor_id, coalesce(a.name, k.actor) AS actor,
+           k.grid_id AS cell_id, coalesce(g.code, k.cell_code) AS cell_code, k.resolved_at, k.resolved_by,
            ST_X(k.geom) AS lon, ST_Y(k.geom) AS lat
-    FROM plan_comment k LEFT JOIN grid g ON g.id = k.grid_id
+    FROM plan_comment k LEFT JOIN grid g ON g.id = k.grid_id LEFT JOIN user_account a ON a.id = k.actor_id
     WHERE k.plan_id = :plan ORDER BY coalesce(k.parent_id, k.id), k.parent_id NULLS FIRST, k.id
     """
 )

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gis import incidents_rehoming
+from gis import incidents_rehoming, plan_codes
 from gis.permissions import Action, Actor, scopes
 
 
@@ -89,6 +89,8 @@ class Effects:
         incidents whose cell's code changes, where the asker may see incidents.
     cases_late : int
         How many of the incidents that move are overdue: their alerts move with them.
+    irregular : tuple of str
+        Codes that have not the form of their tier (`gis.plan_codes`); only a division that came as a file has some.
     """
 
     codes: tuple[CodeMove, ...]
@@ -100,6 +102,7 @@ class Effects:
     cases: tuple[Case, ...]
     cases_moved: int
     cases_late: int
+    irregular: tuple[str, ...]
 
 
 def read(session: Session, plan_id: int, *, start: datetime, actor: Actor, now: datetime) -> Effects:
@@ -123,6 +126,7 @@ def read(session: Session, plan_id: int, *, start: datetime, actor: Actor, now: 
         cases=tuple(case for case in cases if case.from_cell != case.to_cell),
         cases_moved=len(cases),
         cases_late=sum(case.is_late for case in cases),
+        irregular=tuple(plan_codes.irregular(session, plan_id)),
     )
 
 

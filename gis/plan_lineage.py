@@ -200,6 +200,7 @@ def _final_codes(
     community_codes = {community.id: community.code for community in communities}
     final: dict[int, str] = {}
     keeps_drawn = bool(session.scalar(_KEEPS_DRAWN, {"plan": plan_id}))
+    parents = {row.code: row.parent for row in session.execute(_OLD_PARENTS, {"plan": plan_id})}
     for community_id, values in given.items():
         mine = [cell for cell in cells.values() if cell.community_id == community_id]
         by_code = codes.recode(
@@ -214,6 +215,7 @@ def _final_codes(
             ],
             survivors={cell.code: survivors[cell.id].code for cell in mine if cell.id in survivors},
             given=values,
+            parents=parents,
             keeps_drawn=keeps_drawn,
         )
         final |= {cell.id: by_code[cell.code] for cell in mine if by_code[cell.code] != cell.code}
@@ -292,6 +294,15 @@ _OLD = text(
     f"""
     SELECT {_COLUMNS} FROM ({_PREDECESSORS}) before
     JOIN grid g ON g.plan_id = before.plan_id AND g.community_id = before.community_id ORDER BY g.code
+    """
+)
+
+_OLD_PARENTS = text(
+    f"""
+    SELECT g.code, coalesce(above.code, c.code) AS parent FROM ({_PREDECESSORS}) before
+    JOIN grid g ON g.plan_id = before.plan_id AND g.community_id = before.community_id
+    JOIN admin_area c ON c.id = g.community_id
+    LEFT JOIN grid above ON above.id = g.parent_id
     """
 )
 

@@ -189,4 +189,7 @@ _SUBMITTER = text("SELECT actor_id FROM plan_event WHERE plan_id = :plan AND kin
 _COMMENTS_OPEN = text(
     "SELECT count(*) FROM plan_comment WHERE plan_id = :plan AND parent_id IS NULL AND resolved_at IS NULL"
 )
-_LATEST = text("SELECT actor, at FROM plan_event WHERE plan_id = :plan ORDER BY seq DESC LIMIT 1")
+_LATEST = text(
+    "SELECT coalesce(a.name, e.actor) AS actor, e.at FROM plan_event e LEFT JOIN user_account a ON a.id = e.actor_id"
+    " WHERE e.plan_id = :plan ORDER BY e.seq DESC LIMIT 1"
+)

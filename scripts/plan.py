@@ -1,4 +1,4 @@
-"""``wangge plan``: look at plans; publish, withdraw, return and discard them, shown first and done with ``--commit``."""
+"""``wangge plan``: look at plans; publish, withdraw, return, discard them, shown first and done with ``--commit``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from gis import areas, plan_approval, plan_copy, plans, taking
+from gis import areas, plan_approval, plan_codes, plan_copy, plans, taking
+from gis.codes import SCHEMES
 from gis.errors import InvalidInput
 from gis.messages import text as sentence
 from gis.permissions import SYSTEM
@@ -129,6 +130,25 @@ def withdraw(program: Program, plan_id: int, commit: bool) -> None:
         if not commit:
             session.rollback()
     program.say("plan.withdrawn" if commit else "plan.shown", plan=plan_id)
+
+
+@command.command()
+@click.argument("plan_id", type=int)
+@click.option("--scheme", type=click.Choice(SCHEMES), default="wangge", show_default=True)
+@click.option("--template", default="", help="For --scheme template, such as '{street}-{grid:03d}'.")
+@click.option("--object-class", default="010000", show_default=True, help="For cjt349: 6 digits of CJ/T 348.")
+@_json
+@pass_program
+def codes(program: Program, plan_id: int, scheme: str, template: str, object_class: str, as_json: bool) -> None:
+    """List every cell's code, and what it is in another scheme."""
+    with transaction(program) as session:
+        plans.get(session, plan_id)
+        rows = plan_codes.table(session, plan_id, scheme=scheme, template=template, object_class=object_class)
+    if as_json:
+        print_json({"codes": [asdict(row) for row in rows]})
+        return
+    for row in rows:
+        click.echo(f"{row.depth}\t{row.code}\t{row.other}")
 
 
 @command.command("return")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
@@ -12,10 +12,11 @@ from api.deps import AwareTime, Now, SessionDep, allow, answer
 from api.routes.plans import PlanId
 from api.schemas.decide import NewComment, PlanApproval, PlanFiling, PlanStep, Resolution
 from api.schemas.lists import Items
-from gis import plan_approval, plan_comments, plan_review, plans
+from gis import plan_approval, plan_codes, plan_comments, plan_review, plans
 from gis.permissions import Action, Actor
 
 router = APIRouter(prefix="/api/v1/plans", tags=["decide"])
+Viewer = Annotated[Actor, allow(Action.VIEW_MAP)]
 Reader = Annotated[Actor, allow(Action.VIEW_DRAFTS)]
 Submitter = Annotated[Actor, allow(Action.SUBMIT_PLAN)]
 Reviewer = Annotated[Actor, allow(Action.REVIEW_PLAN)]
@@ -97,6 +98,21 @@ def effects(
     plan_review.require_whole(session, plan_id, actor=actor)
     outcome, moved = plans.effects(session, plan_id, effective_from=effective_from, actor=actor, now=present)
     return answer({**asdict(outcome), "lists": asdict(moved)})
+
+
+@router.get("/{plan_id}/codes", summary="Codes of a plan in a scheme", response_model=Items)
+def codes(
+    session: SessionDep,
+    actor: Viewer,
+    plan_id: PlanId,
+    scheme: Literal["wangge", "cjt349", "template"] = "wangge",
+    template: Annotated[str, Query(max_length=200, description="Such as {street}-{grid:03d}")] = "",
+    object_class: Annotated[str, Query(pattern="^[0-9]{6}$", description="CJ/T 349: of CJ/T 348")] = "010000",
+) -> Response:
+    """Each cell's registered code (community 12 + 3, micro-grid + 2 or 3) and the one derived from it."""
+    plan_review.require_whole(session, plan_id, actor=actor)
+    rows = plan_codes.table(session, plan_id, scheme=scheme, template=template, object_class=object_class)
+    return answer({"items": [asdict(row) for row in rows], "next": None, "total": len(rows)})
 
 
 @router.get("/{plan_id}/comments", summary="Remarks on a plan", response_model=Items)

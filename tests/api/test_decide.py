@@ -145,3 +145,21 @@ def test_a_plan_that_is_not_there_is_not_found(shared: Any) -> None:
     for what in ("log", "comments", "effects"):
         answer = shared.as_("planner").get(f"/api/v1/plans/{10**9}/{what}")
         assert (answer.status_code, answer.json()["code"]) == (404, "plan.unknown")
+
+
+def test_codes_are_told_in_the_schemes_of_the_standards(shared: Any) -> None:
+    address = f"/api/v1/plans/{shared.plan_id}/codes"
+    own = shared.as_("viewer").get(address).json()["items"]
+    assert {len(row["code"]) for row in own} == {15, 17}
+    assert all(row["code"] == row["other"] for row in own)
+    grids = shared.as_("viewer").get(address, params={"scheme": "cjt349"}).json()["items"]
+    assert {row["other"] for row in grids} == {
+        f"010000{c}0{n}" for c in ("210681001001", "210681001002") for n in (1, 2)
+    }
+    template = {"scheme": "template", "template": "{community}-{grid}-{code:.17}"}
+    assert len(shared.as_("viewer").get(address, params=template).json()["items"]) == len(own)
+    for words, code in (("{street}", "codes.ambiguous"), ("{house}", "codes.bad_template")):
+        answer = shared.as_("viewer").get(address, params={"scheme": "template", "template": words})
+        assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert shared.as_("viewer1").get(address).status_code == 403
+    assert shared.as_("viewer").get(address, params={"scheme": "geosot"}).status_code == 422

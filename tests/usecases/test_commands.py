@@ -71,6 +71,15 @@ def test_a_plan_is_shown_first_and_published_on_commit(wangge, database):
     assert wangge("plan", "publish", plan, "--commit")[0] == 5
 
 
+def test_codes_are_listed_in_another_scheme(wangge, database):
+    plan = make_draft(database)
+    listed = json.loads(wangge("plan", "codes", plan, "--scheme", "cjt349", "--json")[1])["codes"]
+    assert {len(row["other"]) for row in listed} == {20}
+    code, out, _ = wangge("plan", "codes", plan)
+    assert (code, len(out.splitlines()[0].split("\t"))) == (0, 3)
+    assert wangge("plan", "codes", plan, "--scheme", "template", "--template", "{street}")[0] == 2
+
+
 def test_a_plan_is_withdrawn_and_discarded_on_commit(wangge, database):
     plan = make_draft(database)
     assert wangge("plan", "publish", plan, "--from", "2099-01-01", "--commit")[0] == 0

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from gis import incidents, plan_approval, plan_comments, plan_copy, plans, staff
+from gis import incidents, plan_approval, plan_codes, plan_comments, plan_copy, plans, staff
 from gis.db import make_engine, translate, unit_of_work
 from gis.errors import GridError, InvalidInput, InvalidPlan, NotAllowed, NotFound, StaleRevision, WrongState
 from gis.models import AuditLog, Grid, Plan, PlanEvent, PostRow, Staff, UserAccount
@@ -276,6 +276,20 @@ def test_once_in_force_one_goes_back_by_a_new_version(office):
     assert plans.state_of(office.session, back.id) == "in_force"
     given = "SELECT count(*) - count(DISTINCT (scheme, value)) FROM grid_code"
     assert office.session.scalar(text(given)) == 0
+
+
+def test_codes_of_a_form_of_their_own_are_told_and_not_put_into_other_schemes(office):
+    session, plan_id = office.session, office.plan.id
+    strange = text("UPDATE grid SET code = 'BQ-' || id WHERE plan_id = :plan AND code ~ :like")
+    session.execute(strange, {"plan": plan_id, "like": "01$"})
+    assert plan_codes.irregular(session, plan_id)
+    _, moved = plans.effects(session, plan_id, actor=office.planner, now=NOW)
+    assert moved.irregular == ()  # what continues nothing gets a registered code
+    with refused(InvalidInput, "codes.irregular"):
+        plan_codes.table(session, plan_id, scheme="cjt349")
+    assert len(plan_codes.table(session, plan_id, scheme="wangge")) == 10
+    office.step("submit", office.planner)
+    assert plan_codes.irregular(session, plan_id) == []
 
 
 # --- remarks
