@@ -15,7 +15,7 @@ from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from gis import plan_redraw, plan_review, plan_scores, plans
@@ -26,6 +26,7 @@ from gis.partition.moves import ROW_COLUMNS, Moves, moves
 from gis.permissions import Action, Actor, may, scopes
 from gis.plan_report import plain
 from gis.proposals import grid_position
+from gis.town import Town
 
 MOST_LISTED = 500
 """Incidents and posts that are listed; the counts are of all."""
@@ -60,8 +61,8 @@ def compare(session: Session, plan_id: int, other_id: int, *, actor: Actor, at: 
         ``before``, ``after`` (``id``, ``title``, ``state``), ``communities``, ``depth`` (of the grids), ``tiers`` (what
         moves in each, `gis.partition.moves`), ``lineage`` (shares in per cent with two decimals that sum to 100 over an
         old and over a new cell, with the ids of both), ``people`` (each pair of cells between which something moves:
-        ``households``, ``buildings``, ``residents``, who answers before and after), ``scores`` (``before``, ``after``;
-        `gis.plan_scores`), ``incidents`` and ``posts`` (``count`` and ``items``).
+        ``households``, ``buildings``, ``residents``, who answers before and after), ``incidents`` and ``posts`` (counts
+        and ``items``).
 
     Raises
     ------
@@ -71,7 +72,6 @@ def compare(session: Session, plan_id: int, other_id: int, *, actor: Actor, at: 
         ``compare.same_plan``, ``compare.nothing_common``, ``compare.empty``.
     """
     pair = _pair(session, plan_id, other_id, actor=actor)
-    town = plans.town_of(session, community_ids=pair.community_ids)
     shows_phones = may(actor, Action.VIEW_CONTACTS, plan_review.path_of(session, plan_id))
     people = plan_redraw.people(session, pair.moves, [other_id], plan_id, at=at, shows_phones=shows_phones)
     told = pair.moves.as_dict()
@@ -83,16 +83,74 @@ def compare(session: Session, plan_id: int, other_id: int, *, actor: Actor, at: 
         "tiers": told["tiers"],
         "lineage": _with_ids(session, pair, told["lineage"]),
         "people": _with_residents(pair, people),
-        "scores": {
-            "before": plan_scores.scores(pair.old, town),
-            "after": plan_scores.scores(pair.new, town),
-        },
         "incidents": _incidents(session, pair, actor),
         "posts": _posts(session, pair, at),
     }
 
 
+def scores(session: Session, plan_id: int, other_id: int, *, actor: Actor) -> dict[str, Any]:
+    """What both plans are worth, measured alike over what they have in common: ``before``, ``after``.
+
+    Raises
+    ------
+    NotFound, InvalidInput
+        As `compare`.
+    """
+    rows = _common(session, plan_id, other_id, actor=actor)
+    town: Town | None = None
+    found = {}
+    for name, one in (("before", other_id), ("after", plan_id)):
+        key = (session.connection().engine.url, _version(session, one), tuple(row.code for row in rows))
+        if (kept := _SCORED.get(key)) is None:
+            town = town or plans.town_of(session, community_ids=[row.id for row in rows])
+            kept = plan_scores.scores(_division(session, one, {row.code for row in rows}), town)
+            _keep(key, kept)
+        found[name] = kept
+    return found
+
+
+_SCORED: dict[Any, dict[str, Any]] = {}
+_MOST_KEPT = 32
+
+
+def _keep(key: Any, scored: dict[str, Any]) -> None:
+    if len(_SCORED) >= _MOST_KEPT:
+        _SCORED.pop(next(iter(_SCORED)), None)
+    _SCORED[key] = scored
+
+
+def _version(session: Session, plan_id: int) -> tuple[Any, ...]:
+    """What changes whenever the cells of a plan, or the buildings in them, do."""
+    return tuple(session.execute(_VERSION, {"plan": plan_id}).one())
+
+
+_VERSION = text(
+    """
+    SELECT p.id, p.created_at, p.revision, (SELECT seq FROM plan_desk WHERE plan_id = p.id),
+           (SELECT made_at FROM plan_report WHERE plan_id = p.id), (SELECT max(id) FROM import_run)
+    FROM plan p WHERE p.id = :plan
+    """
+)
+
+
 def _pair(session: Session, plan_id: int, other_id: int, *, actor: Actor) -> _Pair:
+    rows = _common(session, plan_id, other_id, actor=actor)
+    codes = {row.code for row in rows}
+    new, old = (_division(session, one, codes) for one in (plan_id, other_id))
+    after, before = plans.get(session, plan_id), plans.get(session, other_id)
+    found = moves(old, new, plan_redraw.buildings(session, plan_id))
+    return _Pair(before, after, [row.id for row in rows], old, new, found, grid_position(new.rules))
+
+
+def _division(session: Session, plan_id: int, codes: set[str]) -> Division:
+    division = plan_redraw.within(plan_review.division_of(session, plan_id), codes)
+    if not len(division.cells[0]):
+        raise InvalidInput("compare.empty", plan=plan_id, title=plans.get(session, plan_id).title)
+    return division
+
+
+def _common(session: Session, plan_id: int, other_id: int, *, actor: Actor) -> Sequence[Row[Any]]:
+    """The communities of both plans that somebody may see."""
     if plan_id == other_id:
         raise InvalidInput("compare.same_plan", plan=plan_id)
     seen = [plan_review.seen_scopes(session, one, actor=actor) for one in (plan_id, other_id)]
@@ -101,14 +159,7 @@ def _pair(session: Session, plan_id: int, other_id: int, *, actor: Actor) -> _Pa
     ).all()
     if not rows:
         raise InvalidInput("compare.nothing_common", plan=plan_id, other=other_id)
-    codes = {row.code for row in rows}
-    new, old = (plan_redraw.within(plan_review.division_of(session, one), codes) for one in (plan_id, other_id))
-    after, before = plans.get(session, plan_id), plans.get(session, other_id)
-    for division, plan in ((new, after), (old, before)):
-        if not len(division.cells[0]):
-            raise InvalidInput("compare.empty", plan=plan.id, title=plan.title)
-    found = moves(old, new, plan_redraw.buildings(session, plan_id))
-    return _Pair(before, after, [row.id for row in rows], old, new, found, grid_position(new.rules))
+    return rows
 
 
 _COMMON = text(

@@ -18,11 +18,17 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @router.get("", summary="Compare a plan with another", response_model=dict[str, Any])
 def compare(session: SessionDep, actor: Viewer, present: Now, plan_id: PlanId, other: Other) -> Response:
-    """Households, people, open incidents and posts concerned, scores of both, and cells old and new in shares.
+    """Households, people, open incidents and posts concerned, and cells old and new in shares.
 
     Over the communities that both plans have and the caller may see; drafts only for those who may see drafts.
     """
     return answer(comparing.compare(session, plan_id, other, actor=actor, at=present))
+
+
+@router.get("/scores", summary="Scores of two plans", response_model=dict[str, Any])
+def compare_scores(session: SessionDep, actor: Viewer, plan_id: PlanId, other: Other) -> Response:
+    """Bands, compactness, barriers, compounds and principles of both, over the communities that they have in common."""
+    return answer(comparing.scores(session, plan_id, other, actor=actor))
 
 
 @router.get("/map", summary="What moves, for a map", response_model=dict[str, Any])

@@ -199,10 +199,11 @@ def _summed(number: np.ndarray, value: FloatArray, count: int) -> FloatArray:
 
 def _percent(frame: pd.DataFrame, key: str, ratio: str) -> FloatArray:
     """Shares of each cell in per cent with two decimals that sum to 100."""
-    found = np.zeros(len(frame))
-    for members in frame[frame[key] >= 0].groupby(key).groups.values():
-        share = frame.loc[members, ratio].to_numpy(dtype=float)
-        found[members] = apportion(10_000, share / max(float(share.sum()), 1e-12)) / 100
+    found, value = np.zeros(len(frame)), frame[ratio].to_numpy(dtype=float)
+    for cell, members in frame.groupby(key).indices.items():
+        if int(str(cell)) >= 0:
+            share = value[members]
+            found[members] = apportion(10_000, share / max(float(share.sum()), 1e-12)) / 100
     return found
 
 

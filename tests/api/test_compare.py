@@ -24,7 +24,8 @@ def test_a_draft_is_compared_with_what_is_in_force(drafted: tuple[Any, str]) -> 
     told = planner.get(address, params={"with": service.plan_id}).json()
     assert (told["before"]["state"], told["after"]["state"]) == ("in_force", "draft")
     assert told["posts"]["ends"] + told["posts"]["redrawn"] > 0
-    assert {"before", "after"} <= told["scores"].keys()
+    scores = planner.get(f"{address}/scores", params={"with": service.plan_id}).json()
+    assert scores.keys() == {"before", "after"}
     shown = planner.get(f"{address}/map", params={"with": service.plan_id, "depth": 2}).json()
     assert shown["depth"] == 2
     assert shown["after"]["features"]
@@ -50,6 +51,6 @@ def test_what_makes_no_sense_or_may_not_be_seen_is_refused(drafted: tuple[Any, s
     mine = int(address.split("/")[4])
     same = planner.get(address, params={"with": mine})
     assert (same.status_code, same.json()["code"]) == (422, "compare.same_plan")
-    for path in ("", "/map", "/moves.csv"):
+    for path in ("", "/map", "/scores", "/moves.csv"):
         assert service.as_("viewer").get(address + path, params={"with": service.plan_id}).status_code == 404
         assert service.as_(None).get(address + path, params={"with": service.plan_id}).status_code == 401

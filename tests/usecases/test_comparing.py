@@ -129,10 +129,23 @@ def test_posts_whose_cell_ends_or_is_redrawn_are_told_and_others_not(session: Se
 
 
 def test_both_are_scored_alike(session: Session, two: Any) -> None:
-    scores = told(session, two)["scores"]
+    scores = comparing.scores(session, two[2], two[1], actor=SYSTEM)
     assert scores["before"].keys() == scores["after"].keys()
     assert [tier["cells"] for tier in scores["before"]["tiers"]] == [4, 8]
     assert [tier["cells"] for tier in scores["after"]["tiers"]] == [5, 10]
+
+
+def test_scores_are_measured_again_after_an_edit(session: Session, two: Any) -> None:
+    before = comparing.scores(session, two[2], two[1], actor=SYSTEM)
+    assert comparing.scores(session, two[2], two[1], actor=SYSTEM) == before
+    session.execute(text("INSERT INTO plan_desk (plan_id, seq) VALUES (:plan, 1)"), {"plan": two[2]})
+    session.execute(
+        text("UPDATE grid SET households = households + 1000 WHERE plan_id = :plan AND grid_depth = 1"),
+        {"plan": two[2]},
+    )
+    after = comparing.scores(session, two[2], two[1], actor=SYSTEM)
+    assert after["after"]["tiers"][0]["households_max"] == before["after"]["tiers"][0]["households_max"] + 1000
+    assert after["before"] == before["before"]
 
 
 def test_a_plan_against_itself_or_one_of_elsewhere_is_refused(session: Session, two: Any) -> None:

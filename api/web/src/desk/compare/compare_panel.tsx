@@ -16,7 +16,7 @@ import type { DeskState } from "../state";
 import { Concerned } from "./concerned";
 import { LineageView } from "./lineage_view";
 import { useComparedMap } from "./overlay";
-import type { ComparedMap, Comparison, LineageEdge } from "./types";
+import type { BothScores, ComparedMap, ComparedPlan, Comparison, LineageEdge } from "./types";
 
 const REST_MS = 800;
 const HIDDEN = new Set(["discarded"]);
@@ -108,7 +108,35 @@ function goTo(desk: DeskState, map: ComparedMap | null, edge: LineageEdge): void
   desk.goTo([Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)]);
 }
 
-function Details({ desk, found, map }: { desk: DeskState; found: Comparison; map: ComparedMap | null }) {
+/** Measured by a question of its own, because it takes longer than the rest. */
+function BothScored({ before, after, seq }: { before: ComparedPlan; after: ComparedPlan; seq: number }) {
+  const loaded = useLoad<BothScores>(
+    (signal) => get(`/api/v1/plans/${after.id}/compare/scores`, { with: before.id }, signal),
+    [before.id, after.id, seq],
+  );
+  return (
+    <Shown loading={loaded}>
+      {(both) => (
+        <ScoreTable
+          label={t("compare.scores")}
+          columns={[
+            { head: t("compare.before"), title: before.title, scores: both.before },
+            { head: t("compare.after"), title: after.title, scores: both.after },
+          ]}
+        />
+      )}
+    </Shown>
+  );
+}
+
+interface DetailsProps {
+  desk: DeskState;
+  found: Comparison;
+  map: ComparedMap | null;
+  seq: number;
+}
+
+function Details({ desk, found, map, seq }: DetailsProps) {
   const depth = useValue(desk.depth);
   const { before, after } = found;
   const table = (form: string) => `/api/v1/plans/${after.id}/compare/moves.${form}?with=${before.id}`;
@@ -130,13 +158,7 @@ function Details({ desk, found, map }: { desk: DeskState; found: Comparison; map
       </div>
       <Concerned desk={desk} found={found} depth={depth} />
       <h3>{t("compare.scores")}</h3>
-      <ScoreTable
-        label={t("compare.scores")}
-        columns={[
-          { head: t("compare.before"), title: before.title, scores: found.scores.before },
-          { head: t("compare.after"), title: after.title, scores: found.scores.after },
-        ]}
-      />
+      <BothScored before={before} after={after} seq={seq} />
       <h3>{t("compare.lineage")}</h3>
       <LineageView
         key={depth}
@@ -159,7 +181,7 @@ function Compared({ desk, other, swapped }: { desk: DeskState; other: Id; swappe
   const map = useComparedMap(desk, { before, after, depth, seq });
   return (
     <div data-compared={loaded.busy ? "busy" : seq} class="compare">
-      <Shown loading={loaded}>{(found) => <Details desk={desk} found={found} map={map} />}</Shown>
+      <Shown loading={loaded}>{(found) => <Details desk={desk} found={found} map={map} seq={seq} />}</Shown>
     </div>
   );
 }

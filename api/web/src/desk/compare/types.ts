@@ -73,9 +73,13 @@ export interface Comparison {
   tiers: (TierMoves & { name_zh: string; name_en: string; households: number; kept_ratio: number | null })[];
   lineage: LineageEdge[];
   people: MovedPair[];
-  scores: { before: Scores; after: Scores };
   incidents: { open: number; count: number; items: MovedIncident[] };
   posts: { held: number; ends: number; redrawn: number; people: number; items: MovedPost[] };
+}
+
+export interface BothScores {
+  before: Scores;
+  after: Scores;
 }
 
 export interface MovedBuilding {
