@@ -8,7 +8,7 @@ import { Value } from "../state/value";
 import type { BoardFace } from "./board";
 import { newFrom } from "./moves";
 import type { DeskState, Tool } from "./state";
-import type { Edit } from "./types";
+import type { Change, Edit } from "./types";
 
 export type Asked = "move" | "split" | "break" | "rename" | "help" | null;
 
@@ -40,9 +40,25 @@ export interface Command {
 
 /** Make an edit and say what became of it. */
 export function act(desk: DeskState, edit: Edit): void {
-  desk.apply(edit).catch((problem) => {
-    if (problem.code !== "edit.stale") failed(problem); // what was stale has a dialog of its own
-  });
+  const before = new Set(desk.board.cells.keys());
+  desk.apply(edit).then(
+    (change) => {
+      if (MAKES.has(edit.kind)) selectMade(desk, change, before);
+    },
+    (problem) => {
+      if (problem.code !== "edit.stale") failed(problem); // what was stale has a dialog of its own
+    },
+  );
+}
+
+const MAKES: ReadonlySet<Edit["kind"]> = new Set(["new", "cut", "split"]);
+
+/** What an edit made is selected beside what it was made of, so that one sees and goes on with it. */
+function selectMade(desk: DeskState, change: Change, before: ReadonlySet<Id>): void {
+  const depth = desk.depth.value;
+  const made = change.cells.filter((cell) => cell.depth === depth && !before.has(cell.id)).map(({ id }) => id);
+  if (made.length === 0) return;
+  desk.select(change.kind === "new" ? made : [...new Set([...desk.selection.value.cells, ...made])]);
 }
 
 export function undo(desk: DeskState): void {

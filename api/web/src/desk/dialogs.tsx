@@ -8,6 +8,7 @@ import { FieldRow, Segments } from "../panels/field_row";
 import { Icon } from "../panels/icons";
 import { failed } from "../panels/notice";
 import { useValue } from "../state/value";
+import type { BoardFace } from "./board";
 import { act, asked, COMMANDS, chosenBuilding, chosenFaces, TOOLS } from "./commands";
 import { toldOf } from "./history/history_panel";
 import { moveFaces } from "./moves";
@@ -35,48 +36,112 @@ function Foot({ onDo, label, ready = true }: { onDo: () => void; label: string; 
   );
 }
 
-/** The edit that brings what is selected into a cell: picked buildings, else whole cells under another parent. */
-function moveTo(desk: DeskState, to: DeskCell): Edit | null {
-  const faces = chosenFaces(desk);
+interface Item {
+  key: string;
+  label: string;
+  faces: BoardFace[];
+}
+
+/** Buildings and pieces of land as a list, by name: what the dialog moves is ticked in it. */
+function itemsOf(desk: DeskState, faces: readonly BoardFace[]): Item[] {
+  const { buildings, compounds, parts } = desk.board;
+  const items = new Map<string, Item>();
+  for (const face of faces) {
+    const building = face.building === null ? undefined : buildings.get(face.building);
+    const key = building ? `b${building.id}` : `f${face.id}`;
+    const known = items.get(key);
+    if (known) {
+      known.faces.push(face);
+      continue;
+    }
+    const compound = building?.compound == null ? undefined : compounds.get(building.compound);
+    const households = face.parts.reduce((sum, id) => sum + (parts.get(id)?.households ?? 0), 0);
+    const words = building
+      ? `${compound ? `${compound.name} ` : ""}${buildingName(building)} · ${number(households)} ${t("unit.households")}`
+      : t("desk.land_of", { area: number(face.area_m2) });
+    items.set(key, { key, label: words, faces: [face] });
+  }
+  return [...items.values()].sort((a, b) => (a.key[0] + a.label < b.key[0] + b.label ? -1 : 1));
+}
+
+/** The edit that brings ticked buildings into a cell; with none ticked, whole cells go under another parent. */
+function moveTo(desk: DeskState, faces: readonly BoardFace[], to: DeskCell): Edit | null {
   if (faces.length > 0) return moveFaces(desk.board, faces, to.id);
   const cells = desk.selection.value.cells.filter((id) => desk.board.cells.get(id)?.parent !== to.id && id !== to.id);
   return cells.length > 0 ? { kind: "reparent", cells, to: to.id } : null;
 }
 
 /** Cells that may take the selection: neighbours first, by name. */
-function targets(desk: DeskState): DeskCell[] {
+function targets(desk: DeskState, faces: readonly BoardFace[], depth: number): DeskCell[] {
   const { board } = desk;
-  const faces = chosenFaces(desk);
-  const { cells } = desk.selection.value;
-  const depth = faces.length > 0 ? desk.depth.value : desk.depth.value - 1;
   const near = new Map<Id, number>();
-  const from = new Set([
-    ...faces.map((face) => board.cellAt(face, depth)),
-    ...cells.map((id) => board.above(id, depth)),
-  ]);
+  const from = new Set(faces.map((face) => board.cellAt(face, depth)));
   for (const id of from) {
     if (id === null) continue;
     for (const [cell, metres] of board.neighbours(id)) near.set(cell, (near.get(cell) ?? 0) + metres);
   }
   const rank = (cell: DeskCell) => near.get(cell.id) ?? 0;
   const communities = new Set([...from].map((id) => (id === null ? null : board.cells.get(id)?.community)));
+  const only = from.size === 1 ? [...from][0] : null;
   return board
     .cellsAt(depth)
-    .filter((cell) => communities.has(cell.community) && (faces.length > 0 || !from.has(cell.id)))
+    .filter((cell) => communities.has(cell.community) && cell.id !== only)
     .sort((a, b) => rank(b) - rank(a) || (a.code < b.code ? -1 : 1));
 }
 
-function MoveDialog({ desk }: Props) {
-  const [words, setWords] = useState("");
-  const found = useMemo(() => targets(desk), [desk]);
-  const shown = found.filter((cell) =>
-    `${cell.code} ${cellName(desk.board, cell)}`.toLowerCase().includes(words.toLowerCase()),
+function ItemList({
+  items,
+  ticked,
+  onTick,
+}: {
+  items: Item[];
+  ticked: ReadonlySet<string>;
+  onTick: (key: string) => void;
+}) {
+  return (
+    <fieldset>
+      <legend>{t("desk.move_what", { n: ticked.size })}</legend>
+      <div class="checks checks-wide">
+        {items.map(({ key, label }) => (
+          <label key={key}>
+            <input type="checkbox" checked={ticked.has(key)} onChange={() => onTick(key)} />
+            {label}
+          </label>
+        ))}
+      </div>
+    </fieldset>
   );
+}
+
+function MoveDialog({ desk }: Props) {
+  const { board } = desk;
+  const picked = useMemo(() => chosenFaces(desk), [desk]);
+  const within = useMemo(
+    () => (picked.length > 0 ? picked : desk.selection.value.cells.flatMap((id) => [...board.facesOf(id)])),
+    [desk],
+  );
+  const items = useMemo(() => itemsOf(desk, within), [desk]);
+  const [ticked, setTicked] = useState<ReadonlySet<string>>(
+    new Set(picked.length > 0 ? items.map(({ key }) => key) : []),
+  );
+  const [words, setWords] = useState("");
   const [chosen, setChosen] = useState<Id | null>(null);
+  const faces = items.filter(({ key }) => ticked.has(key)).flatMap((item) => item.faces);
+  const isWhole = faces.length === 0;
+  const depth = isWhole ? desk.depth.value - 1 : desk.depth.value;
+  const found = useMemo(() => targets(desk, within, depth), [desk, depth]);
+  const shown = found.filter((cell) =>
+    `${cell.code} ${cellName(board, cell)}`.toLowerCase().includes(words.toLowerCase()),
+  );
   const target = shown.find((cell) => cell.id === chosen) ?? shown[0];
-  const edit = target ? moveTo(desk, target) : null;
-  const patch = edit && predict(desk.board, edit, () => -1);
-  const after = patch && target ? desk.board.preview(patch).find(({ before }) => before.id === target.id)?.after : null;
+  const edit = target ? moveTo(desk, faces, target) : null;
+  const patch = edit && predict(board, edit, () => -1);
+  const after = patch && target ? board.preview(patch).find(({ before }) => before.id === target.id)?.after : null;
+  const tick = (key: string) => {
+    const next = new Set(ticked);
+    if (!next.delete(key)) next.add(key);
+    setTicked(next);
+  };
   const go = () => {
     if (!edit) return;
     act(desk, edit);
@@ -96,19 +161,20 @@ function MoveDialog({ desk }: Props) {
           go();
         }}
       >
-        <p>{t("desk.move_what", { n: chosenFaces(desk).length || desk.selection.value.cells.length })}</p>
+        <ItemList items={items} ticked={ticked} onTick={tick} />
+        {isWhole && depth > 0 && <p>{t("desk.move_whole", { n: desk.selection.value.cells.length })}</p>}
         <FieldRow label={t("desk.move_search")}>
           <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
         </FieldRow>
         <FieldRow label={t("desk.move_to")}>
           <select
-            size={8}
+            size={6}
             value={target ? String(target.id) : ""}
             onChange={(event) => setChosen(Number(event.currentTarget.value))}
           >
             {shown.map((cell) => (
               <option key={cell.id} value={String(cell.id)}>
-                {`${cellName(desk.board, cell)} · ${number(cell.households)} ${t("unit.households")}`}
+                {`${cellName(board, cell)} · ${number(cell.households)} ${t("unit.households")}`}
               </option>
             ))}
           </select>
@@ -116,7 +182,7 @@ function MoveDialog({ desk }: Props) {
         {target && after && (
           <p role="status">
             {t("desk.becomes", {
-              cell: cellName(desk.board, target),
+              cell: cellName(board, target),
               before: number(target.households),
               after: number(after.households),
               state: word("band", after.band_state),

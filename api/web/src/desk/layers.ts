@@ -204,12 +204,17 @@ export class DeskLayers {
     this.stale = new Set();
     const source = this.map.getSource("desk-cells") as GeoJSONSource;
     if (stale === "all") {
-      const features = [...this.desk.board.cells.values()].map((cell) => this.feature(cell));
+      const features = [...this.desk.board.cells.values()].flatMap((cell) => this.feature(cell) ?? []);
       void source.setData({ type: "FeatureCollection", features });
     } else if (stale.size > 0) {
-      const left = [...stale].flatMap((id) => this.desk.board.cells.get(id) ?? []);
-      const gone = [...stale].filter((id) => !this.desk.board.cells.has(id)).map(name);
-      void source.updateData({ remove: gone, add: left.map((cell) => this.feature(cell)) });
+      const drawn = new Map<Id, GeoJSON.Feature>();
+      for (const id of stale) {
+        const cell = this.desk.board.cells.get(id);
+        const feature = cell && this.feature(cell);
+        if (feature) drawn.set(id, feature);
+      }
+      const gone = [...stale].filter((id) => !drawn.has(id)).map(name);
+      void source.updateData({ remove: gone, add: [...drawn.values()] });
     }
     this.style();
     this.label();
@@ -250,12 +255,15 @@ export class DeskLayers {
     return cell ? lookOf(this.desk.board, cell, "cell", this.colourOf(cell), this.desk.opening).fill : "#ffffff";
   }
 
-  private feature(cell: DeskCell): GeoJSON.Feature {
+  /** Null where a cell has no ground: MapLibre knows no empty shapes. */
+  private feature(cell: DeskCell): GeoJSON.Feature | null {
     const { board, colouring, opening } = this.desk;
     const look = lookOf(board, cell, colouring.value, this.colourOf(cell), opening);
+    const geometry = outlineOf(board, cell.id);
+    if (geometry.coordinates.length === 0) return null;
     return {
       type: "Feature",
-      geometry: outlineOf(board, cell.id),
+      geometry,
       properties: {
         key: name(cell.id),
         cell: cell.id,

@@ -65,8 +65,8 @@ export function HistoryPanel({ desk }: { desk: DeskState }) {
                   <span class="edit-seq">{change.seq}</span>
                   <div>
                     <p>
+                      {change.undoes !== null && `${t("desk.undoes", { n: change.undoes })}：`}
                       {toldOf(change)}
-                      {change.undoes !== null && ` (${t("desk.undoes", { n: change.undoes })})`}
                     </p>
                     <p class="over">
                       {change.actor ?? t("desk.somebody")} · {moment(change.at)}
