@@ -222,7 +222,7 @@ def store(
     )  # fmt: skip
     session.add(row)
     session.flush()
-    _store_cells(session, row.id, given, division, found, position)
+    _store_cells(session, row.id, given, division, found)
     _store_parts(session, row.id, division)
 
 
@@ -241,17 +241,15 @@ def _moves(found: Moves, position: int) -> dict[str, Any]:
     }
 
 
-def _store_cells(
-    session: Session, proposal_id: int, given: _Given, division: Division, found: Moves, position: int
-) -> None:
+def _store_cells(session: Session, proposal_id: int, given: _Given, division: Division, found: Moves) -> None:
     from gis.partition.proposing import broken
 
     draft_ids = {row.code: row.id for row in session.execute(_DRAFT_CELLS, {"plan": given.plan_id})}
     communities = {row.code: row.id for row in session.execute(_COMMUNITIES, {"plan": given.plan_id})}
-    changes = changed_cells(given.draft, division, position)
+    changes = changed_cells(given.draft, division)
     if given.request.scope == "broken":
         wrong = given.request.chosen | broken(given.draft).keys()
-        changes = mending(changes, wrong, given.draft, division, position)
+        changes = mending(changes, wrong, given.draft, division)
     came = found.rows.groupby(["depth", "to_cell"])["households"].sum().to_dict()
     for depth, frame in enumerate(division.cells, start=1):
         codes = frame["code"].astype(str).tolist()
@@ -335,9 +333,9 @@ class Changes:
     kind : mapping of str to str
         Of every cell: ``same``, ``changed`` or ``new``.
     group : mapping of str to int
-        Of changing grids and the cells below them: grids that exchange anything have one number.
+        Of changing cells of the top tier and those below them: cells that exchange anything have one number.
     touches : mapping of str to frozenset of str
-        Of every grid: the grids of the draft that it takes ground or buildings from, its own among them.
+        Of every cell of the top tier: those of the draft that it takes ground or buildings from, its own among them.
     """
 
     kind: Mapping[str, str]
@@ -345,43 +343,43 @@ class Changes:
     touches: Mapping[str, frozenset[str]]
 
 
-def changed_cells(draft: Division, division: Division, position: int) -> Changes:
+def changed_cells(draft: Division, division: Division) -> Changes:
     """Compare a division with the draft that it was made from, whose codes it bears where cells go on."""
     kind: dict[str, str] = {}
     for old, new in zip(draft.cells, division.cells, strict=True):
         kind |= _kinds(old, new)
     moved = _moved_cells(draft, division)
     kind |= {code: "changed" for code in moved if kind.get(code) == "same"}
-    for below in reversed(division.cells[position + 1 :]):
+    for below in reversed(division.cells[1:]):
         for code, parent in zip(below["code"].astype(str), below["parent"].astype(str), strict=True):
             if kind[code] != "same" and kind[parent] == "same":
                 kind[parent] = "changed"
-    touches = _touches(draft, division, position, kind)
+    touches = _touches(draft, division, kind)
     group = _groups(touches, kind)
-    for below in division.cells[position + 1 :]:
+    for below in division.cells[1:]:
         parents = zip(below["code"].astype(str), below["parent"].astype(str), strict=True)
         group |= {code: group[parent] for code, parent in parents if parent in group}
     return Changes(kind, group, touches)
 
 
-def mending(changes: Changes, wrong: Set[str], draft: Division, division: Division, position: int) -> Changes:
+def mending(changes: Changes, wrong: Set[str], draft: Division, division: Division) -> Changes:
     """Of the changes those groups that leave fewer cells broken than there were: others are changed for nothing."""
     from gis.partition.proposing import broken
 
     old = {grid: number for code, number in changes.group.items() for grid in changes.touches.get(code, ())}
     new = {code: number for code, number in changes.group.items() if code in changes.touches}
     before, after = (
-        _count_by(draft, wrong, old, position), _count_by(division, broken(division).keys(), new, position)
+        _count_by(draft, wrong, old), _count_by(division, broken(division).keys(), new)
     )  # fmt: skip
     kept = {number for number in set(new.values()) if after.get(number, 0) < before.get(number, 0)}
     group = {code: number for code, number in changes.group.items() if number in kept}
     return replace(changes, group=group)
 
 
-def _count_by(division: Division, wrong: Set[str], group: Mapping[str, int], position: int) -> dict[int, int]:
-    """Broken cells by the group of their grid."""
+def _count_by(division: Division, wrong: Set[str], group: Mapping[str, int]) -> dict[int, int]:
+    """Broken cells by the group of what they lie in."""
     of = dict(group)
-    for below in division.cells[position + 1 :]:
+    for below in division.cells[1:]:
         parents = zip(below["code"].astype(str), below["parent"].astype(str), strict=True)
         of |= {code: of[parent] for code, parent in parents if parent in of}
     found: dict[int, int] = {}
@@ -425,9 +423,9 @@ def _moved_cells(draft: Division, division: Division) -> set[str]:
     return {str(row[-1]) for row in had ^ has}
 
 
-def _touches(draft: Division, division: Division, position: int, kind: Mapping[str, str]) -> dict[str, frozenset[str]]:
+def _touches(draft: Division, division: Division, kind: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """By shared ground of more than a thousandth of either, and by buildings."""
-    old, new = draft.cells[position], division.cells[position]
+    old, new = draft.cells[0], division.cells[0]
     old_shape, new_shape = (np.asarray(frame.geometry.to_numpy(), dtype=object) for frame in (old, new))
     old_code, new_code = old["code"].astype(str).to_numpy(), new["code"].astype(str).to_numpy()
     changing = np.array([kind[code] != "same" for code in new_code], dtype=bool)
@@ -439,27 +437,24 @@ def _touches(draft: Division, division: Division, position: int, kind: Mapping[s
     shared = area > SAME_GROUND * np.minimum(shapely.area(new_shape[j]), shapely.area(old_shape[i]))
     for n, o in zip(j[shared].tolist(), i[shared].tolist(), strict=True):
         found[str(new_code[n])].add(str(old_code[o]))
-    for n, o in _by_buildings(draft, division, position):
+    for n, o in _by_buildings(draft, division):
         if n in found:
             found[n].add(o)
     return {code: frozenset(cells) for code, cells in found.items()}
 
 
-def _by_buildings(draft: Division, division: Division, position: int) -> set[tuple[str, str]]:
+def _by_buildings(draft: Division, division: Division) -> set[tuple[str, str]]:
     from gis.partition.lineage import cell_numbers, part_pairs
 
     pairs = part_pairs(draft.parts, division.parts)
-    o = cell_numbers(draft, position)[pairs["old"].to_numpy()]
-    n = cell_numbers(division, position)[pairs["new"].to_numpy()]
-    old, new = (
-        draft.cells[position]["code"].astype(str).to_numpy(),
-        division.cells[position]["code"].astype(str).to_numpy(),
-    )
+    o = cell_numbers(draft, 0)[pairs["old"].to_numpy()]
+    n = cell_numbers(division, 0)[pairs["new"].to_numpy()]
+    old, new = (one.cells[0]["code"].astype(str).to_numpy() for one in (draft, division))
     return {(str(new[b]), str(old[a])) for a, b in zip(o.tolist(), n.tolist(), strict=True) if a >= 0 and b >= 0}
 
 
 def _groups(touches: Mapping[str, frozenset[str]], kind: Mapping[str, str]) -> dict[str, int]:
-    """Numbers from 1 for grids that exchange anything with one another."""
+    """Numbers from 1 for cells that exchange anything with one another."""
     new = sorted(touches)
     old = sorted({code for cells in touches.values() for code in cells})
     at = {code: len(new) + i for i, code in enumerate(old)}

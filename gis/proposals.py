@@ -66,9 +66,10 @@ class Accepting:
     continues : mapping of str to int
         From codes in the division, of any tier, to the cells of the draft that they continue.
     chosen : frozenset of str
-        Codes of the grids (`grid_position`) to accept; the cells below them come along.
+        Codes of the cells of the top tier to accept; those below them come along.
     refused : tuple of (str, tuple of int)
-        Grids that were asked for and are left out, each with the cells of the draft that were changed meanwhile.
+        Cells of the top tier that were asked for and are left out, each with the cells of the draft that were changed
+        meanwhile.
     """
 
     division: Division
@@ -82,7 +83,7 @@ class Accepting:
 
 
 def grid_position(rule_set: RuleSet) -> int:
-    """Position among the grid tiers of the lowest one of grids: what is proposed and accepted."""
+    """Position among the grid tiers of the lowest one of grids: what is freed and locked."""
     return max(i for i, tier in enumerate(rule_set.grid_tiers) if tier.kind == "grid")
 
 
@@ -243,7 +244,7 @@ _LOCKS = text(
 
 def touched_since(session: Session, plan_id: int, seq: int) -> set[int]:
     """Cells of a draft that any edit after a number changed, made or removed, and those above them."""
-    return set(session.scalars(_TOUCHED, {"plan": plan_id, "seq": seq}))
+    return {cell for cell in session.scalars(_TOUCHED, {"plan": plan_id, "seq": seq}) if cell is not None}
 
 
 # What only names or locks a cell leaves it as it was.
@@ -444,7 +445,7 @@ def accepting(session: Session, plan_id: int, proposal_id: int, cells: Sequence[
     Parameters
     ----------
     cells : sequence of int, optional
-        Ids of cells of the proposal; those that lie in a grid count as the grid. By default all that change.
+        Ids of cells of the proposal; those that lie in another count as that. By default all that change.
 
     Raises
     ------
@@ -459,7 +460,7 @@ def accepting(session: Session, plan_id: int, proposal_id: int, cells: Sequence[
     plan = plans.get(session, plan_id)
     rule_set = rules.value(rules.get(session, plan.rule_set_id))
     rows = [row._asdict() for row in session.execute(_CELLS, {"proposal": proposal_id})]
-    wanted = _wanted(rows, cells, grid_position(rule_set) + 1)
+    wanted = _wanted(rows, cells)
     there = {row.id for row in session.execute(_CODES, {"plan": plan_id})}
     touched = touched_since(session, plan_id, run.based_on_seq)
     stale = {
@@ -475,9 +476,9 @@ def accepting(session: Session, plan_id: int, proposal_id: int, cells: Sequence[
     return Accepting(_division(session, plan, rule_set, proposal_id, rows), continues, chosen, refused)
 
 
-def _wanted(rows: Sequence[Mapping[str, Any]], cells: Sequence[int] | None, depth: int) -> list[Mapping[str, Any]]:
-    """The grids to accept: those named, or that hold what was named."""
-    changing = [row for row in rows if row["grid_depth"] == depth and row["group_no"] is not None]
+def _wanted(rows: Sequence[Mapping[str, Any]], cells: Sequence[int] | None) -> list[Mapping[str, Any]]:
+    """The cells of the top tier to accept: those named, or that hold what was named."""
+    changing = [row for row in rows if row["grid_depth"] == 1 and row["group_no"] is not None]
     if cells is None:
         if not changing:
             raise InvalidInput("proposal.nothing_changes")
@@ -488,7 +489,7 @@ def _wanted(rows: Sequence[Mapping[str, Any]], cells: Sequence[int] | None, dept
         if cell not in by_id:
             raise InvalidInput("proposal.unknown_cell", cell=cell)
         row = by_id[cell]
-        while row["grid_depth"] > depth:
+        while row["grid_depth"] > 1:
             row = by_code[row["parent_code"]]
         codes.add(row["code"])
     found = [row for row in changing if row["code"] in codes]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gis import plans, proposal_runs, proposals
+from gis import desk_log, plans, proposal_runs, proposals
 from gis.db import make_engine, unit_of_work
 from gis.errors import Conflict, InvalidInput, NotAllowed, NotFound, WrongState
 from gis.models import Grid, Plan, ProposalRun
@@ -261,3 +261,67 @@ def test_a_draft_without_fault_gets_proposals_that_change_nothing(made: Any) -> 
     assert (item["cells_changed"], item["moved_households"]) == (0, 0)
     with unit_of_work(engine) as session, pytest.raises(InvalidInput, match=r"proposal\.nothing_changes"):
         proposals.accepting(session, plan_id, item["id"])
+
+
+def rows_of(session: Session, plan_id: int) -> list[Any]:
+    found = session.execute(
+        text("SELECT g.id, g.parent_id, g.code, g.households, ST_AsBinary(g.geom) AS wkb FROM grid g"
+             " WHERE g.plan_id = :plan ORDER BY g.id"),
+        {"plan": plan_id},
+    ).all()  # fmt: skip
+    parts = session.execute(
+        text("SELECT building_part_id, grid_id, households FROM grid_part WHERE plan_id = :plan ORDER BY 1"),
+        {"plan": plan_id},
+    ).all()
+    return [tuple(row) for row in (*found, *parts)]
+
+
+def accept(session: Session, plan_id: int, proposal: int, **more: Any) -> dict[str, Any]:
+    asked = {"request_id": f"accept-{more}", "kind": "accept", "proposal": proposal, **more}
+    return desk_log.edit(session, plan_id, asked, actor=SYSTEM, now=NOW)
+
+
+def test_a_proposal_is_accepted_as_an_edit_and_undone_byte_for_byte(made: Any) -> None:
+    engine, plan_id = made
+    with unit_of_work(engine) as session:
+        desk_log.opened(session, plan_id, actor=SYSTEM)
+    item = done(engine, plan_id, Wish("broken"))["items"][0]
+    with unit_of_work(engine) as session:
+        before = rows_of(session, plan_id)
+        change = accept(session, plan_id, item["id"])
+        assert change["summary"]["params"]["refused"] == []
+        assert not [row for row in proposals.broken(session, plan_id) if row["depth"] == 1]
+        assert plans.cover_faults(session, plan_id) == []
+        held = session.execute(
+            text("SELECT g.households, sum(p.households) FROM grid g JOIN grid m ON m.parent_id = g.id"
+                 " JOIN grid_part p ON p.grid_id = m.id WHERE g.plan_id = :plan GROUP BY g.id"), {"plan": plan_id}
+        ).all()  # fmt: skip
+        assert sum(row[0] for row in held) == 1920
+        assert all(row[0] == row[1] for row in held)
+        with pytest.raises(Conflict, match=r"proposal\.stale"):
+            accept(session, plan_id, item["id"], base=1)
+        desk_log.undo(session, plan_id, request_id="u", actor=SYSTEM, now=NOW)
+        assert rows_of(session, plan_id) == before
+
+
+def test_one_group_is_accepted_and_the_other_stays_as_it_was(made: Any) -> None:
+    engine, plan_id = made
+    with unit_of_work(engine) as session:
+        desk_log.opened(session, plan_id, actor=SYSTEM)
+    item = done(engine, plan_id, Wish("broken"))["items"][0]
+    with unit_of_work(engine) as session:
+        cells = proposals.shown(session, plan_id, item["id"], actor=SYSTEM, language="zh")["cells"]["features"]
+        first = [one["id"] for one in cells if one["properties"]["depth"] == 1 and one["properties"]["group"] == 1]
+        accept(session, plan_id, item["id"], cells=first)
+        left = [row for row in proposals.broken(session, plan_id) if row["depth"] == 1]
+        assert len(left) == 1
+        rest = proposals.listed(session, plan_id, actor=SYSTEM, language="zh")["items"][0]
+        assert rest["cells_stale"] == len(first)
+        change = accept(session, plan_id, item["id"], base=change_seq(session, plan_id))
+        assert len(change["summary"]["params"]["refused"]) == len(first)
+        assert not [row for row in proposals.broken(session, plan_id) if row["depth"] == 1]
+        assert plans.cover_faults(session, plan_id) == []
+
+
+def change_seq(session: Session, plan_id: int) -> int:
+    return proposals.seq_of(session, plan_id)
