@@ -6,6 +6,7 @@ import click
 
 from scripts import (
     bench_city,
+    bench_desk,
     bench_geotag,
     bench_ground,
     bench_incidents,
@@ -38,3 +39,4 @@ command.add_command(bench_search.command)
 command.add_command(bench_tiles.command)
 command.add_command(bench_live.command)
 command.add_command(bench_incidents.command)
+command.add_command(bench_desk.command)
