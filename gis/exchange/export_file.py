@@ -388,7 +388,27 @@ def guarded(cell: str) -> str:
 
 def _write_excel(path: Path, sheet: Sheet, rows: Rows) -> int:
     """One sheet of rows, as text where they are text, and one that says what they are; written as they come."""
+    return write_book(path, [(sheet, rows)], sheet.about)
+
+
+def write_book(path: Path, sheets: Sequence[tuple[Sheet, Rows]], about: Sequence[tuple[str, str]]) -> int:
+    """Several sheets of rows in one workbook, and a last one that says what they are; gives the number of rows.
+
+    Raises
+    ------
+    InvalidInput
+        ``export.too_many_rows``.
+    """
     book = openpyxl.Workbook(write_only=True)
+    count = sum(_add_sheet(book, sheet, rows) for sheet, rows in sheets)
+    last = book.create_sheet("说明 About")
+    for name, value in about:
+        last.append([_cell(last, name), _cell(last, value)])
+    book.save(path)
+    return count
+
+
+def _add_sheet(book: Any, sheet: Sheet, rows: Rows) -> int:
     table = book.create_sheet(sheet.layer[:31])
     table.freeze_panes = "A2"
     table.append([*(one.name for one in sheet.headers), *_place_names(sheet, with_outline=False)])
@@ -401,10 +421,6 @@ def _write_excel(path: Path, sheet: Sheet, rows: Rows) -> int:
         for row, place in zip(some, _places(some, sheet, with_outline=False), strict=True):
             cells = (_plain(row[one.key], one.kind) for one in sheet.headers)
             table.append([_cell(table, value) for value in (*cells, *place)])
-    about = book.create_sheet("说明 About")
-    for name, value in sheet.about:
-        about.append([_cell(about, name), _cell(about, value)])
-    book.save(path)
     return count
 
 
