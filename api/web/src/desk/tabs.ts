@@ -13,6 +13,7 @@ import { HistoryPanel } from "./history/history_panel";
 import { ProposePanel } from "./propose/propose_panel";
 import { RulesPanel } from "./rules/rules_panel";
 import type { DeskState } from "./state";
+import { TakePanel } from "./take/take_panel";
 
 export interface DeskTab {
   key: string;
@@ -26,6 +27,7 @@ export const TABS: readonly DeskTab[] = [
   { key: "propose", icon: "play", Panel: ProposePanel },
   { key: "compare", icon: "split", Panel: ComparePanel },
   { key: "decide", icon: "check", Panel: DecidePanel },
+  { key: "take", icon: "download", Panel: TakePanel },
   { key: "rules", icon: "report", Panel: RulesPanel },
   { key: "history", icon: "clock", Panel: HistoryPanel },
 ];
