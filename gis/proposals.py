@@ -247,6 +247,18 @@ def touched_since(session: Session, plan_id: int, seq: int) -> set[int]:
     return {cell for cell in session.scalars(_TOUCHED, {"plan": plan_id, "seq": seq}) if cell is not None}
 
 
+def _changed(session: Session, run: ProposalRun) -> set[int]:
+    """Cells of the draft that are not what they were when a run started, and those that are gone."""
+    gone = session.scalars(_GONE, {"plan": run.plan_id, "run": run.id})
+    return touched_since(session, run.plan_id, run.based_on_seq) | set(gone)
+
+
+_GONE = text(
+    """
+    SELECT unnest(c.touches) FROM proposal_cell c JOIN proposal p ON p.id = c.proposal_id WHERE p.run_id = :run
+    EXCEPT SELECT id FROM grid WHERE plan_id = :plan
+    """
+)
 # What only names or locks a cell leaves it as it was.
 _TOUCHED = text(
     """
@@ -320,7 +332,7 @@ def listed(session: Session, plan_id: int, *, actor: Actor, language: str) -> di
     wrong = broken(session, plan_id)
     if run is None:
         return {"run": None, "items": [], "broken": wrong}
-    touched = touched_since(session, plan_id, run.based_on_seq)
+    touched = _changed(session, run)
     rows = session.scalars(select(Proposal).where(Proposal.run_id == run.id).order_by(Proposal.number)).all()
     items = [_line(session, run, row, touched, language) for row in rows]
     return {"run": describe(run, language=language), "items": items, "broken": wrong}
@@ -385,7 +397,7 @@ def shown(session: Session, plan_id: int, proposal_id: int, *, actor: Actor, lan
     """
     plan_review.require_whole(session, plan_id, actor=actor)
     run, row = get(session, plan_id, proposal_id)
-    touched = touched_since(session, plan_id, run.based_on_seq)
+    touched = _changed(session, run)
     cells = session.execute(_FEATURES, {"proposal": proposal_id, "touched": sorted(touched)}).all()
     return {
         **_line(session, run, row, touched, language),
@@ -462,10 +474,8 @@ def accepting(session: Session, plan_id: int, proposal_id: int, cells: Sequence[
     rows = [row._asdict() for row in session.execute(_CELLS, {"proposal": proposal_id})]
     wanted = _wanted(rows, cells)
     there = {row.id for row in session.execute(_CODES, {"plan": plan_id})}
-    touched = touched_since(session, plan_id, run.based_on_seq)
-    stale = {
-        row["code"]: tuple(cell for cell in row["touches"] if cell in touched or cell not in there) for row in wanted
-    }
+    touched = _changed(session, run)
+    stale = {row["code"]: tuple(cell for cell in row["touches"] if cell in touched) for row in wanted}
     refused = tuple((code, changed) for code, changed in stale.items() if changed)
     chosen = frozenset(stale) - {code for code, _ in refused}
     if not chosen:
