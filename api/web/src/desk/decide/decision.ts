@@ -8,7 +8,7 @@ import type { DeskState } from "../state";
 import type { PlanLog, Thread } from "./types";
 
 /** Steps of others show by themselves after this long, if the desk did not hear of them before. */
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 5_000;
 
 export interface Decision {
   log: PlanLog | null;
