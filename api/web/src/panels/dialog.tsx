@@ -17,8 +17,15 @@ export function Dialog({ title, onClose, children, foot }: Props) {
   const heading = useId();
   useEffect(() => {
     const element = box.current!;
+    const opener = document.activeElement;
     element.showModal();
-    return () => element.close();
+    return () => {
+      element.close();
+      // The browser gives the focus back only to dialogs that stay in the page, and this one is on its way out.
+      requestAnimationFrame(() => {
+        if (document.activeElement === document.body && opener instanceof HTMLElement) opener.focus();
+      });
+    };
   }, []);
   return (
     <dialog

@@ -17,8 +17,9 @@ export function People({ people }: { people: Person[] }) {
           <span class="person-post">{postOf(person)}</span>
           {person.phone?.includes("*") && <span class="person-post">{person.phone}</span>}
           {person.phone && !person.phone.includes("*") && (
-            <a class="person-phone" href={`tel:${person.phone}`} aria-label={t("people.call", { name: person.name })}>
+            <a class="person-phone" href={`tel:${person.phone}`}>
               <Icon name="phone" size={16} />
+              <span class="read-only">{t("people.call", { name: person.name })} </span>
               {person.phone}
             </a>
           )}
