@@ -168,12 +168,12 @@ def edit(
     base = int(asked.get("base", desk.seq))
     if not 0 <= base <= desk.seq:
         raise InvalidInput("edit.bad_base", base=base, seq=desk.seq)
-    work = Work(board, _Fresh(session, board))
+    work = Work(board, Source(session))
     try:
         summary = _run(session, work, asked)
     except InvalidInput as error:
-        # What is no longer there was taken away by somebody else, or never was.
-        if error.code.startswith("edit.unknown_") and _others(session, plan_id, base, actor):
+        # What cannot be done any more, or is no longer there, because somebody else has changed it.
+        if _is_overtaken(error, asked, _others(session, plan_id, base, actor)):
             raise _stale(session, plan_id, base, desk.seq, actor, language) from error
         raise
     before, after = work.rows()
@@ -248,7 +248,7 @@ def _invert(
         raise Conflict(f"edit.nothing_to_{kind}", plan=plan_id)
     entry = session.get_one(PlanEdit, (plan_id, at))
     was, became = unpacked(entry.rows)
-    work = Work(board, _Fresh(session, board))
+    work = Work(board, Source(session))
     if not restore(work, was, became):
         raise Conflict("edit.undo_blocked", seq=at, changes=_changes_to(session, plan_id, entry, actor, language))
     before, after = work.rows()
@@ -455,6 +455,14 @@ def _others(session: Session, plan_id: int, base: int, actor: Actor) -> list[Pla
     )
 
 
+def _is_overtaken(error: InvalidInput, asked: Mapping[str, Any], others: Sequence[PlanEdit]) -> bool:
+    if error.code.startswith("edit.unknown_"):
+        return bool(others)
+    named = {asked[key] for key in ("cell", "to", "into", "parent") if asked.get(key) is not None}
+    named |= set(asked.get("cells") or ())
+    return any(named & set(one.cells) or set(asked.get("parts") or ()) & set(one.parts) for one in others)
+
+
 def _touched_by_others(
     session: Session, plan_id: int, base: int, cells: set[int], parts: set[int], actor: Actor
 ) -> bool:
@@ -476,22 +484,24 @@ def _changes_to(session: Session, plan_id: int, entry: PlanEdit, actor: Actor, l
     ]
 
 
-class _Fresh:
+class Source:
     """What an edit takes from the database."""
 
-    def __init__(self, session: Session, board: Board) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._board = board
 
     def ids(self, table: str, count: int) -> list[int]:
+        """Numbers for new rows."""
         return next_ids(self._session, table, count) if count else []
 
     def parts(self, cuts: Sequence[Cut]) -> list[int]:
+        """Ids of building parts with these cuts: of rows that are there, else of new ones that are valid at no time."""
         keys = [
             (cut.building, cut.unit_from, cut.unit_to, cut.floor_from, cut.floor_to, cut.households) for cut in cuts
         ]  # fmt: skip
         return part_ids(self._session, keys, [cut.units_estimated for cut in cuts])
 
     def footprint(self, building: int) -> Any:
+        """The outline of a building in degrees."""
         wkb = self._session.scalar(text("SELECT ST_AsBinary(geom) FROM building WHERE id = :id"), {"id": building})
         return shapely.from_wkb(bytes(wkb))
