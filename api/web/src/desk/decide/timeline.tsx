@@ -35,21 +35,35 @@ function Entry({ item }: { item: LogItem }) {
   );
 }
 
-function Derived({ kind, at, note }: { kind: string; at?: string; note?: string }) {
+/** What came by the calendar, not by anybody's act. */
+function Dated({ kind, at, note }: { kind: string; at: string; note?: string }) {
   return (
-    <li class={`way-step ${at ? "way-done" : "way-ahead"}`} data-kind={kind}>
-      <span class="way-mark">{at && <Icon name="check" size={14} />}</span>
+    <li class="way-step way-done" data-kind={kind}>
+      <span class="way-mark">
+        <Icon name="clock" size={14} />
+      </span>
       <div>
         <p class="way-what">
           <strong>{word("decide.log", kind)}</strong>
         </p>
-        {at && (
-          <p class="way-who">
-            <time dateTime={at}>{when(at)}</time>
-          </p>
-        )}
+        <p class="way-who">
+          <time dateTime={at}>{when(at)}</time>
+        </p>
         {note && <p class="way-who">{note}</p>}
       </div>
+    </li>
+  );
+}
+
+function Ahead({ kinds, from }: { kinds: readonly string[]; from: string | null }) {
+  return (
+    <li class="way-step way-ahead">
+      <span class="way-mark" />
+      <p>
+        {t("decide.ahead")}
+        {kinds.map((kind) => word("decide.log", kind)).join(" → ")}
+        {from && ` · ${when(from)}`}
+      </p>
     </li>
   );
 }
@@ -83,12 +97,9 @@ export function Timeline({ log }: { log: PlanLog }) {
         {now.map((item) => (
           <Entry key={item.seq} item={item} />
         ))}
-        {governs && <Derived kind="in_force" at={from} />}
-        {superseded && <Derived kind="superseded" at={superseded.at} note={superseded.title ?? undefined} />}
-        {behind !== undefined &&
-          AHEAD.slice(behind).map((kind) => (
-            <Derived key={kind} kind={kind} note={kind === "in_force" && from ? when(from) : undefined} />
-          ))}
+        {governs && <Dated kind="in_force" at={from} />}
+        {superseded && <Dated kind="superseded" at={superseded.at} note={superseded.title ?? undefined} />}
+        {behind !== undefined && <Ahead kinds={AHEAD.slice(behind)} from={from} />}
       </ol>
     </section>
   );
