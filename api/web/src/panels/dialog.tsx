@@ -5,6 +5,8 @@ import { useEffect, useId, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import { Icon } from "./icons";
 
+let opener: HTMLElement | null = null;
+
 interface Props {
   title: string;
   onClose: () => void;
@@ -17,13 +19,15 @@ export function Dialog({ title, onClose, children, foot }: Props) {
   const heading = useId();
   useEffect(() => {
     const element = box.current!;
-    const opener = document.activeElement;
+    const focused = document.activeElement;
+    // A dialog that takes the place of another (its contents have come) goes back to whoever opened that one.
+    if (focused instanceof HTMLElement && focused !== document.body && !focused.closest("dialog")) opener = focused;
     element.showModal();
     return () => {
       element.close();
       // The browser gives the focus back only to dialogs that stay in the page, and this one is on its way out.
       requestAnimationFrame(() => {
-        if (document.activeElement === document.body && opener instanceof HTMLElement) opener.focus();
+        if (document.activeElement === document.body) opener?.focus();
       });
     };
   }, []);
