@@ -28,8 +28,9 @@ const GRAVE = ["take.torn", "partition.out_of_band.as_given", "take.community_no
 const rank = ({ code, severity }: ImportItem) =>
   severity === "rejected" ? 0 : GRAVE.includes(code) ? 1 : severity === "repaired" ? 2 : 3;
 
-/** The kind of a finding: the last word of its code. */
-const kindOf = ({ code }: ImportItem) => code.split(".").at(-1) ?? code;
+/** The kind of a finding: the last word of its code; whatever the reason, a cell out of its band is that. */
+const kindOf = ({ code }: ImportItem) =>
+  code.startsWith("partition.out_of_band.") ? "as_given" : (code.split(".").at(-1) ?? code);
 
 interface ListProps {
   desk: DeskState;
