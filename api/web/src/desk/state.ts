@@ -321,7 +321,8 @@ export class DeskState {
   }
 
   private refused(item: Waiting, problem: Problem): void {
-    const changes = ((problem.body.changes ?? []) as Change[]).filter(({ seq }) => seq > this.seq.value);
+    const params = (problem.body.params ?? {}) as { changes?: Change[] };
+    const changes = (params.changes ?? []).filter(({ seq }) => seq > this.seq.value);
     const isStale = problem.code === "edit.stale";
     const cells = this.beneath(() => {
       this.line.splice(this.line.indexOf(item), 1);
@@ -346,8 +347,9 @@ export class DeskState {
     let tries = 0;
     while (!this.stop.signal.aborted) {
       try {
-        const { changes, status } = await this.since(WAIT_S);
+        const { changes, status, is_gap } = await this.since(WAIT_S);
         tries = 0;
+        if (is_gap) await this.reload();
         if (status !== undefined && this.status !== undefined && status !== this.status) await this.reload();
         this.status = status ?? this.status;
         // The answer to an edit of one's own brings the same change; it goes first, so that nothing shows twice.
@@ -394,11 +396,20 @@ export class DeskState {
   }
 }
 
-const ask = (plan: Id, signal?: AbortSignal): Promise<[DeskView, Ground]> =>
-  Promise.all([
-    get<DeskView>(`/api/v1/plans/${plan}/desk`, {}, signal),
-    get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal),
-  ]);
+/** Both at once; the first time one of them surveys the ground, and the other may have to come again after it. */
+async function ask(plan: Id, signal?: AbortSignal): Promise<[DeskView, Ground]> {
+  const askView = () => get<DeskView>(`/api/v1/plans/${plan}/desk`, {}, signal);
+  const askGround = () => get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal);
+  const [view, ground] = await Promise.allSettled([askView(), askGround()]);
+  if (view.status === "rejected" && !isBusy(view.reason)) throw view.reason;
+  if (ground.status === "rejected" && !isBusy(ground.reason)) throw ground.reason;
+  return [
+    view.status === "fulfilled" ? view.value : await askView(),
+    ground.status === "fulfilled" ? ground.value : await askGround(),
+  ];
+}
+
+const isBusy = (reason: unknown) => reason instanceof Problem && reason.code === "database.busy";
 
 function partsByCell(board: Board): Map<Id, Set<Id>> {
   const found = new Map<Id, Set<Id>>();

@@ -176,6 +176,8 @@ export interface Changes {
   seq: number;
   /** The state of the plan: told at once when somebody takes a step with it. */
   status?: string;
+  /** The plan was made anew, so that changes do not tell all. */
+  is_gap?: boolean;
   changes: Change[];
 }
 

@@ -1,6 +1,6 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Id } from "../../api/types";
-import { named, number, t, word } from "../../i18n";
+import { named, number, t, useLanguage, word } from "../../i18n";
 import { Empty } from "../../panels/states";
 import { useValue } from "../../state/value";
 import { compactness } from "../board";
@@ -43,33 +43,38 @@ interface RowProps {
 }
 
 function Row({ cell, name, tier, chosen, reachable, onPick }: RowProps) {
+  const language = useLanguage();
   const row = useRef<HTMLTableRowElement>(null);
   useEffect(() => {
     if (chosen) row.current?.scrollIntoView({ block: "nearest" });
   }, [chosen]);
-  return (
-    <tr
-      ref={row}
-      data-cell={cell.id}
-      aria-selected={chosen}
-      tabIndex={reachable ? 0 : -1}
-      onClick={(event) => onPick(cell, event.shiftKey || event.ctrlKey || event.metaKey)}
-    >
-      <th scope="row">
-        <span class="code">{name}</span>
-        {cell.locked && <span title={t("desk.locked")}> 🔒</span>}
-        {cell.dedicated && <span class="mark">{t("desk.dedicated_short")}</span>}
-        {cell.pieces > 1 && <span class="mark mark-bad">{t("desk.in_pieces", { n: cell.pieces })}</span>}
-      </th>
-      <td class="numeric">
-        <span class={`sign sign-${cell.band_state}`}>{number(cell.households)}</span>
-        <span class="read-only">{word("band", cell.band_state)}</span>
-        <BandBar cell={cell} tier={tier} />
-      </td>
-      <td class="numeric">{number(cell.buildings)}</td>
-      <td class="numeric">{number(compactness(cell), 2)}</td>
-      <td class="numeric">{cell.people === 0 ? "–" : number(cell.people)}</td>
-    </tr>
+  // The same element again is not compared again: of hundreds of rows a stroke changes two or three.
+  return useMemo(
+    () => (
+      <tr
+        ref={row}
+        data-cell={cell.id}
+        aria-selected={chosen}
+        tabIndex={reachable ? 0 : -1}
+        onClick={(event) => onPick(cell, event.shiftKey || event.ctrlKey || event.metaKey)}
+      >
+        <th scope="row">
+          <span class="code">{name}</span>
+          {cell.locked && <span title={t("desk.locked")}> 🔒</span>}
+          {cell.dedicated && <span class="mark">{t("desk.dedicated_short")}</span>}
+          {cell.pieces > 1 && <span class="mark mark-bad">{t("desk.in_pieces", { n: cell.pieces })}</span>}
+        </th>
+        <td class="numeric">
+          <span class={`sign sign-${cell.band_state}`}>{number(cell.households)}</span>
+          <span class="read-only">{word("band", cell.band_state)}</span>
+          <BandBar cell={cell} tier={tier} />
+        </td>
+        <td class="numeric">{number(cell.buildings)}</td>
+        <td class="numeric">{number(compactness(cell), 2)}</td>
+        <td class="numeric">{cell.people === 0 ? "–" : number(cell.people)}</td>
+      </tr>
+    ),
+    [cell, name, tier, chosen, reachable, onPick, language],
   );
 }
 
@@ -99,13 +104,16 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
     ? at
     : (shown.find((cell) => chosen.includes(cell.id)) ?? shown[0])?.id;
 
-  const pick = (cell: DeskCell, more: boolean) => {
-    setAt(cell.id);
-    const others = chosen.filter((id) => id !== cell.id);
-    const next = more ? (others.length < chosen.length ? others : [...chosen, cell.id]) : [cell.id];
-    desk.select(next);
-    if (!more) desk.goTo(cell.bbox);
-  };
+  const pick = useCallback(
+    (cell: DeskCell, more: boolean) => {
+      setAt(cell.id);
+      const { cells } = desk.selection.value;
+      const others = cells.filter((id) => id !== cell.id);
+      desk.select(more ? (others.length < cells.length ? others : [...cells, cell.id]) : [cell.id]);
+      if (!more) desk.goTo(cell.bbox);
+    },
+    [desk],
+  );
 
   const walk = (event: KeyboardEvent) => {
     const index = shown.findIndex((cell) => cell.id === first);
