@@ -22,7 +22,7 @@ PUBLIC = {
     ("POST", "/api/v1/session/tokens"),
     ("DELETE", "/api/v1/session/tokens/{token_id}"),
 }
-PAGES = {"/", "/login", "/planner", "/command", "/field", "/favicon.ico", "/favicon.svg"}
+PAGES = {"/", "/login", "/planner", "/desk", "/command", "/field", "/favicon.ico", "/favicon.svg"}
 
 
 def routes(app: Any) -> Iterator[APIRoute]:
