@@ -16,12 +16,12 @@ from typing import Any
 
 import orjson
 import shapely
-from sqlalchemy import event, select, text
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
-from gis import desk_rows, listing, messages
-from gis.db import audit
+from gis import desk_rows, listing, messages, plan_steps
+from gis.db import audit, unit_of_work
 from gis.desk import edits, from_division, telling
 from gis.desk.apply import Cut, Work
 from gis.desk.board import Board, Rows
@@ -32,6 +32,7 @@ from gis.models import AdminArea, Plan, PlanDesk, PlanEdit, PlanLock
 from gis.permissions import Action, Actor, may, scopes
 from gis.plan_storing import locked_draft, next_ids, part_ids
 
+_LOCK = 7_306_812  # any number of our own: one surveys a plan, the others wait
 MOST_TO_CATCH_UP = 200
 SITTING = timedelta(minutes=30)
 """Somebody's edits without a longer pause are one line of the audit log."""
@@ -83,14 +84,40 @@ def open_board(session: Session, plan_id: int) -> Board:
     return current(session, desk)
 
 
-def _prepared(session: Session, plan_id: int) -> Board:
-    """One prepares, the others wait for it."""
-    status = session.scalar(select(Plan.status).where(Plan.id == plan_id).with_for_update())
+def _prepared(session: Session, plan_id: int, *, processes: int | None = 1) -> Board:
+    """Put ground under a plan: one does, the others wait for it, and the plan is locked only when it is there."""
+    session.execute(text("SET LOCAL lock_timeout = '15min'"))
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    session.execute(text("SELECT pg_advisory_xact_lock(:kind, :plan)"), {"kind": _LOCK, "plan": plan_id % 2**31})
     session.execute(text("INSERT INTO plan_desk (plan_id) VALUES (:plan) ON CONFLICT DO NOTHING"), {"plan": plan_id})
     desk = session.get_one(PlanDesk, plan_id, populate_existing=True)
-    if desk.is_ready and (status != "draft" or desk.is_aligned):
+    plan = session.get_one(Plan, plan_id, populate_existing=True)
+    if desk.is_ready and (plan.status != "draft" or desk.is_aligned):
         return current(session, desk)
-    return desk_rows.prepare(session, desk, align=status == "draft")
+    # Imported by who surveys: the service is spared the partitioner until then.
+    from gis import desk_survey
+
+    source = plan.recipe.get("copied_from") if plan.status == "draft" else None
+    revision = -1
+    made: desk_survey.Made = []
+    desk_rows.clear_ground(session, plan_id)
+    copied = source is not None and desk_rows.copy_ground(session, int(source), plan_id)
+    while not copied and revision != plan.revision:
+        revision = plan.revision
+        made = desk_survey.surveyed(session, plan_id, processes=processes)
+        plan = session.get_one(Plan, plan_id, populate_existing=True, with_for_update=True)
+    desk = session.get_one(PlanDesk, plan_id, populate_existing=True, with_for_update=True)
+    if not copied:
+        desk_survey.store(session, plan_id, made)
+    return desk_rows.align(session, desk, is_draft=plan.status == "draft")
+
+
+def prepare(engine: Engine, plan_id: int, *, processes: int | None = None) -> None:
+    """Put ground under a plan beforehand, so that nobody waits for it: for the worker, when it has made one."""
+    with unit_of_work(engine) as session:
+        desk = session.get(PlanDesk, plan_id)
+        if desk is None or not (desk.is_ready and desk.is_aligned):
+            _prepared(session, plan_id, processes=processes)
 
 
 def current(session: Session, desk: PlanDesk) -> Board:
@@ -367,7 +394,10 @@ def changes(
     steps = _steps(session, plan_id, actor, language)
     told = [_for(entry, orjson.loads(zlib.decompress(entry.answer)), steps, language) for entry in entries]
     seq = entries[-1].seq if len(entries) == most else (row.seq or 0)
-    return {"seq": seq, "status": row.status, "is_gap": since < (row.closed_seq or 0), "changes": told}
+    return {
+        "seq": seq, "status": row.status, "is_gap": since < (row.closed_seq or 0), "changes": told,
+        "comments_open": plan_steps.count_open_comments(session, plan_id),
+    }  # fmt: skip
 
 
 def seq_of(session: Session, plan_id: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,9 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from gis import crs, plans, rules
-from gis.coverage import stitched_wgs84
 from gis.desk.board import Board, Building, Cell, Community, Compound, Edge, Face, Part, Rows, Setting, Tier, grounded
-from gis.desk.faces import Faces, Home, Place, faces_of
-from gis.geometry import Geometries
 from gis.models import PlanDesk
-from gis.partition.division_of import jobs_of
-from gis.partition.site import Job
-from gis.plan_storing import copy_rows, next_ids
 from gis.rule_set import RuleSet
-from gis.town_rows import town_of
 
 Box = tuple[float, float, float, float]
 
@@ -32,8 +25,8 @@ def load(session: Session, desk: PlanDesk) -> Board:
     """All of a plan that was prepared."""
     known = {"plan": desk.plan_id}
     rows = Rows(
-        cells={row.id: _cell(row) for row in session.execute(text(_CELLS), known)},
-        parts={row.id: _part(row) for row in session.execute(text(_PARTS), known)},
+        cells={row.id: cell_of(row) for row in session.execute(text(CELLS), known)},
+        parts={row.id: part_of(row) for row in session.execute(text(PARTS), known)},
         faces={row.id: _face(row) for row in session.execute(text(_FACES), known)},
         edges={row.id: _edge(row) for row in session.execute(text(_EDGES), known)},
         locks={(row.kind, row.item_id): True for row in session.execute(text(_LOCKS), known)},
@@ -47,7 +40,7 @@ def _setting(session: Session, plan_id: int) -> Setting:
     known = {"plan": plan_id}
     communities = {
         row.id: Community(row.id, row.code, row.name, _box(row), float(row.area))
-        for row in session.execute(text(_COMMUNITIES), known)
+        for row in session.execute(text(COMMUNITIES), known)
     }
     compounds = {
         row.id: Compound(row.id, row.code, row.name, int(row.households or 0), _box(row))
@@ -81,11 +74,13 @@ def _box(row: Row[Any]) -> Box:
     return (row.west, row.south, row.east, row.north)
 
 
-def _cell(row: Any) -> Cell:
+def cell_of(row: Any) -> Cell:
+    """A row of `CELLS`."""
     return Cell(*row)
 
 
-def _part(row: Any) -> Part:
+def part_of(row: Any) -> Part:
+    """A row of `PARTS`."""
     return Part(*row)
 
 
@@ -98,15 +93,15 @@ def _edge(row: Any) -> Edge:
 
 
 _BOX = "ST_XMin({0}) AS west, ST_YMin({0}) AS south, ST_XMax({0}) AS east, ST_YMax({0}) AS north"
-_MINE = "SELECT community_id FROM plan_community WHERE plan_id = :plan"
+MINE = "SELECT community_id FROM plan_community WHERE plan_id = :plan"
 
-_CELLS = """
+CELLS = """
 SELECT
     id, grid_depth, parent_id, community_id, code, name, is_dedicated, floor_from, floor_to, households, residents,
     buildings, area_m2, band_state, color_index, ST_AsBinary(geom, 'NDR') AS ground
 FROM grid WHERE plan_id = :plan ORDER BY id
 """
-_PARTS = """
+PARTS = """
 SELECT
     gp.building_part_id AS id, gp.building_id, lower(gp.unit_span) AS unit_from, upper(gp.unit_span) - 1 AS unit_to,
     lower(gp.floor_span) AS floor_from, upper(gp.floor_span) - 1 AS floor_to, gp.households, part.residents,
@@ -123,20 +118,20 @@ SELECT id, face_a, face_b, length_m, barrier, is_crossable, ST_AsBinary(geom, 'N
 FROM plan_edge WHERE plan_id = :plan ORDER BY id
 """
 _LOCKS = "SELECT kind, item_id FROM plan_lock WHERE plan_id = :plan"
-_OUTLINES = f"SELECT ST_AsBinary(geom) FROM admin_area WHERE id IN ({_MINE}) ORDER BY code"
-_COMMUNITIES = f"""
+_OUTLINES = f"SELECT ST_AsBinary(geom) FROM admin_area WHERE id IN ({MINE}) ORDER BY code"
+COMMUNITIES = f"""
 SELECT id, code, name, {_BOX.format("geom")}, ST_Area(CAST(geom AS geography)) AS area
-FROM admin_area WHERE id IN ({_MINE}) ORDER BY code
+FROM admin_area WHERE id IN ({MINE}) ORDER BY code
 """
 _COMPOUNDS = f"""
 SELECT k.id, k.code, k.name, {_BOX.format("k.geom")},
     (SELECT sum(b.households) FROM building b WHERE b.compound_id = k.id) AS households
-FROM compound k WHERE k.area_id IN ({_MINE})
-    OR k.id IN (SELECT compound_id FROM building WHERE area_id IN ({_MINE})) ORDER BY k.code
+FROM compound k WHERE k.area_id IN ({MINE})
+    OR k.id IN (SELECT compound_id FROM building WHERE area_id IN ({MINE})) ORDER BY k.code
 """
 _BUILDINGS = f"""
 SELECT id, code, name, area_id, compound_id, use, households, floors, units, ST_X(point) AS lon, ST_Y(point) AS lat
-FROM (SELECT *, ST_PointOnSurface(geom) AS point FROM building WHERE area_id IN ({_MINE})) located ORDER BY id
+FROM (SELECT *, ST_PointOnSurface(geom) AS point FROM building WHERE area_id IN ({MINE})) located ORDER BY id
 """
 # A draft's cells bear the codes of the cells in force that they continue; with these their people go on.
 _PEOPLE = """
@@ -149,36 +144,28 @@ WHERE held.valid_during @> now()
   AND pc.community_id IN (SELECT community_id FROM plan_community WHERE plan_id = :plan)
 GROUP BY g.code
 """
-_GIVEN = f"SELECT value FROM grid_code WHERE community_id IN ({_MINE})"
+_GIVEN = f"SELECT value FROM grid_code WHERE community_id IN ({MINE})"
 _INCIDENTS = f"""
 SELECT ST_X(geom) AS lon, ST_Y(geom) AS lat FROM incident
-WHERE closed_at IS NULL AND area_id IN ({_MINE}) ORDER BY id
+WHERE closed_at IS NULL AND area_id IN ({MINE}) ORDER BY id
 """
 
 
 # --- Preparing -------------------------------------------------------------------------------------------------------
 
 
-def prepare(session: Session, desk: PlanDesk, *, align: bool) -> Board:
-    """Make the ground of a plan's communities, in place of what there was.
-
-    Parameters
-    ----------
-    align : bool
-        Give the cells the unions of their faces as their grounds (a draft's; a published plan is frozen).
-
-    Notes
-    -----
-    The demo town (240 grids, 1,500 micro-grids, 2,756 buildings): 15 s of one core.
-    """
-    plan_id = desk.plan_id
+def clear_ground(session: Session, plan_id: int) -> None:
+    """Drop the faces of a plan."""
     for table in ("plan_edge", "plan_face"):
         session.execute(text(f"DELETE FROM {table} WHERE plan_id = :plan"), {"plan": plan_id})
-    _survey(session, plan_id)
-    desk.is_ready, desk.is_aligned, desk.ground = True, align, desk.ground + 1
+
+
+def align(session: Session, desk: PlanDesk, *, is_draft: bool) -> Board:
+    """Note that a plan has ground; a draft's cells get the unions of their faces (a published plan is frozen)."""
+    desk.is_ready, desk.is_aligned, desk.ground = True, is_draft, desk.ground + 1
     session.flush()
     board = load(session, desk)
-    if align:
+    if is_draft:
         rows = Rows(cells=_aligned(board))
         write(session, board, rows)
         board = board.replaced(rows)
@@ -191,86 +178,52 @@ def _aligned(board: Board) -> dict[int, Cell | None]:
     return {key: cell for key, cell in made.items() if cell != board.cells[key]}
 
 
-def _survey(session: Session, plan_id: int) -> None:
-    plan = plans.get(session, plan_id)
-    rule_set = rules.value(rules.get(session, plan.rule_set_id))
-    known = {"plan": plan_id}
-    codes = {row.code: row.id for row in session.execute(text(_COMMUNITIES), known)}
-    town = town_of(session, community_ids=list(codes.values()))
-    building_ids = {
-        row.code: row.id for row in session.execute(text("SELECT id, code FROM building WHERE area_id IN "
-                                                          f"({_MINE})"), known)
-    }  # fmt: skip
-    cells = [_cell(row) for row in session.execute(text(_CELLS), known) if row.grid_depth == plan.grid_depths]
-    parts = [_part(row) for row in session.execute(text(_PARTS), known)]
-    made = []
-    for job in jobs_of(town, rule_set, seed=0, effort="draft"):
-        community = codes[job.code]
-        numbers = {building_ids[str(code)]: number for number, code in enumerate(job.buildings["code"])}
-        place, plots = _place(job, [cell for cell in cells if cell.community == community], parts, numbers)
-        if len(plots):
-            made.append((community, faces_of(place), plots, list(numbers)))
-    _store(session, plan_id, made)
+def copy_ground(session: Session, source: int, plan_id: int) -> bool:
+    """Give a plan the faces of the plan that it was copied from; ``False`` if that has none, or they no longer fit.
+
+    They fit where all lowest cells are the same, and every building stands on a face of its own still.
+    """
+    known = {"source": source, "plan": plan_id}
+    if not session.scalar(text(_FACES_FIT), known):
+        return False
+    session.execute(text(_COPY_FACES), known)
+    session.execute(text(_COPY_EDGES), known)
+    return True
 
 
-def _place(
-    job: Job, cells: Sequence[Cell], parts: Sequence[Part], numbers: Mapping[int, int]
-) -> tuple[Place, list[int]]:
-    """A community as the survey takes it, and the lowest id of the cells over each of its grounds."""
-    positions: dict[tuple[Any, ...], int] = {}
-    at: dict[int, int] = {}
-    plots: list[int] = []
-    for cell in cells:
-        key = (cell.parent, cell.ground) if cell.floor_from is not None else (cell.id,)
-        if key not in positions:
-            positions[key] = len(plots)
-            plots.append(cell.id)
-        at[cell.id] = positions[key]
-    homes: list[list[Home]] = [[] for _ in numbers]
-    for part in parts:
-        if part.building in numbers and part.cell in at:
-            homes[numbers[part.building]].append(Home(part.unit_from, part.unit_to, at[part.cell]))
-    grounds = {cell.id: cell.ground for cell in cells}
-    shapes = np.asarray(shapely.from_wkb([grounds[key] for key in plots]), dtype=object)
-    return Place(job, shapes, homes), plots
-
-
-def _store(session: Session, plan_id: int, made: Sequence[tuple[int, Faces, list[int], list[int]]]) -> None:
-    if not made:
-        return
-    # Neighbouring communities get each other's corners, as their cells have them.
-    numbers = np.repeat(np.arange(len(made)), [len(faces.polygon) for _, faces, _, _ in made])
-    polygons = stitched_wgs84([np.concatenate([faces.polygon for _, faces, _, _ in made])], [numbers])[0]
-    ids = np.array(next_ids(session, "plan_face", len(polygons)), dtype=np.int64)
-    start = 0
-    faces_rows: list[tuple[Any, ...]] = []
-    edge_rows: list[tuple[Any, ...]] = []
-    for community, faces, plots, buildings in made:
-        own = ids[start : start + len(faces.polygon)]
-        shapes = _hex(polygons[start : start + len(faces.polygon)])
-        start += len(own)
-        for i, key in enumerate(own.tolist()):
-            whose = buildings[faces.building[i]] if faces.building[i] >= 0 else None
-            span = (int(faces.unit_from[i]) or None, int(faces.unit_to[i]) or None)
-            faces_rows.append(
-                (key, plan_id, community, whose, *span, plots[faces.cell[i]], float(faces.area_m2[i]), shapes[i])
-            )
-        lines, borders = _hex(faces.borders.line), faces.borders
-        edge_rows += [
-            (
-                plan_id, int(own[borders.a[i]]), int(own[borders.b[i]]) if borders.b[i] >= 0 else None,
-                float(borders.length_m[i]), int(borders.barrier[i]), bool(borders.is_crossable[i]), lines[i],
-            )
-            for i in range(len(lines))
-        ]  # fmt: skip
-    columns = "id, plan_id, community_id, building_id, unit_from, unit_to, cell_id, area_m2, geom"
-    copy_rows(session, "plan_face", columns, faces_rows)
-    copy_rows(session, "plan_edge", "plan_id, face_a, face_b, length_m, barrier, is_crossable, geom", edge_rows)
-
-
-def _hex(shapes: Geometries) -> list[str]:
-    found: list[str] = shapely.to_wkb(shapely.set_srid(shapes, 4326), hex=True, include_srid=True).tolist()
-    return found
+_SAME_CELL = """
+    new.plan_id = :plan AND old.plan_id = :source AND new.community_id = old.community_id
+    AND new.grid_depth = old.grid_depth AND new.floor_from IS NOT DISTINCT FROM old.floor_from
+    AND ST_AsBinary(new.geom) = ST_AsBinary(old.geom)
+"""
+_FACES_FIT = f"""
+SELECT EXISTS (SELECT FROM plan_desk WHERE plan_id = :source AND is_ready)
+    AND (SELECT count(*) FROM grid WHERE plan_id = :plan)
+        = (SELECT count(*) FROM grid new JOIN grid old ON {_SAME_CELL})
+    AND NOT EXISTS (
+        SELECT FROM building b JOIN plan_community pc ON pc.community_id = b.area_id AND pc.plan_id = :plan
+        WHERE NOT EXISTS (
+            SELECT FROM plan_face f WHERE f.plan_id = :source AND f.building_id = b.id
+            AND ST_Intersects(f.geom, b.geom)))
+"""
+# Copies bear numbers in the order of the originals, by which borders find their faces.
+_COPY_FACES = f"""
+INSERT INTO plan_face (plan_id, community_id, building_id, unit_from, unit_to, cell_id, area_m2, geom)
+SELECT :plan, f.community_id, f.building_id, f.unit_from, f.unit_to,
+    (SELECT min(new.id) FROM grid old JOIN grid new ON {_SAME_CELL} WHERE old.id = f.cell_id), f.area_m2, f.geom
+FROM plan_face f WHERE f.plan_id = :source ORDER BY f.id
+"""
+_COPY_EDGES = """
+WITH pair AS (
+    SELECT old.id AS old_id, new.id AS new_id
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM plan_face WHERE plan_id = :source) old
+    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM plan_face WHERE plan_id = :plan) new USING (n)
+)
+INSERT INTO plan_edge (plan_id, face_a, face_b, length_m, barrier, is_crossable, geom)
+SELECT :plan, a.new_id, b.new_id, e.length_m, e.barrier, e.is_crossable, e.geom
+FROM plan_edge e JOIN pair a ON a.old_id = e.face_a LEFT JOIN pair b ON b.old_id = e.face_b
+WHERE e.plan_id = :source ORDER BY e.id
+"""
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from gis import (
+    desk_log,
     geotag_runs,
     incident_tally,
     plan_redraw,
@@ -492,6 +493,15 @@ def _divide_and_store(engine: Engine, run_id: int, *, clock: Callable[[], dateti
             .where(PlanRun.id == run_id)
             .values(state="done", done=PlanRun.total, finished_at=clock(), message=None)
         )
+    _prepare_desk(engine, plan_id, processes=processes)
+
+
+def _prepare_desk(engine: Engine, plan_id: int, *, processes: int | None) -> None:
+    """So that nobody waits for it who opens the draft; if it fails, opening does it."""
+    try:
+        desk_log.prepare(engine, plan_id, processes=processes)
+    except GridError:
+        log.exception("desk of plan %s", plan_id)
 
 
 def _input(session: Session, plan_id: int) -> tuple[Town, RuleSet]:

@@ -161,6 +161,7 @@ def apply(work: Work, assign: Assign) -> None:
     _colour(work, [number for number in numbers.values() if number in work.board.cells])
     named = [*assign.parents, *assign.floors, *assign.names, *assign.dedicated]
     work.cells |= {numbers.get(key, key) for key in [*touched, *named]} | {key for kind, key in assign.locks if key}
+    work.cells |= start.cells.keys() - work.board.cells.keys()
     _check_locks(start, work, assign)
 
 

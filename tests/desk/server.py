@@ -14,11 +14,13 @@ from pathlib import Path
 import uvicorn
 
 from api.app import create_app
+from gis import spelling
 from gis.settings import Settings
 
 
 def main(url: str, dist: str) -> None:
     """Serve until the parent is ended."""
+    spelling.warm()
     listening = socket.create_server(("127.0.0.1", 0), backlog=100)
     print(listening.getsockname()[1], flush=True)
     while True:

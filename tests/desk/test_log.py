@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gis import desk_log, plan_approval, plan_copy, plans, rules
+from gis import desk_log, desk_rows, plan_approval, plan_copy, plans, rules
 from gis.desk.board import Rows
 from gis.desk.packing import packed, unpacked
 from gis.errors import Conflict, GridError, NotAllowed, StaleRevision, WrongState
@@ -266,7 +266,7 @@ def test_another_process_catches_up_by_the_log(one: Desk) -> None:
     caught_up = desk_log._brought_up(
         one.session, one.session.get_one(desk_log.PlanDesk, one.plan_id), revision, kept, revision + len(one.done)
     )
-    loaded = desk_log.desk_rows.load(one.session, one.session.get_one(desk_log.PlanDesk, one.plan_id))
+    loaded = desk_rows.load(one.session, one.session.get_one(desk_log.PlanDesk, one.plan_id))
     assert caught_up is not None
     for name in ("cells", "parts", "faces", "edges", "locks", "seq", "ground"):
         assert getattr(caught_up, name) == getattr(loaded, name), name
