@@ -162,6 +162,7 @@ function Details({ desk, found, map, seq }: DetailsProps) {
       <h3>{t("compare.lineage")}</h3>
       <LineageView
         key={depth}
+        desk={desk}
         edges={found.lineage.filter((edge) => edge.depth === depth)}
         onGo={(edge) => goTo(desk, map, edge)}
       />

@@ -3,9 +3,9 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { language, named, number, t, word } from "../../i18n";
-import { codeTail } from "../../map/cells";
 import { Icon } from "../../panels/icons";
 import type { DeskState } from "../state";
+import { nameOfCode } from "./names";
 import type { Comparison, MovedIncident, MovedPair, MovedPost, Person } from "./types";
 
 const SHOWN = 40;
@@ -44,15 +44,15 @@ function Listed<T>(props: {
   );
 }
 
-const way = (from: string | null, to: string | null) => (
+const way = (desk: DeskState, from: string | null, to: string | null) => (
   <span class="code">
-    {from === null ? "–" : codeTail(from)} → {to === null ? "–" : codeTail(to)}
+    {nameOfCode(desk, from)} → {nameOfCode(desk, to)}
   </span>
 );
 
 const people = (held: Person[]) => (held.length > 0 ? held.map(({ name }) => name).join("、") : t("compare.nobody"));
 
-function pairRow(pair: MovedPair) {
+function pairRow(desk: DeskState, pair: MovedPair) {
   const sums = [
     t("propose.households", { n: number(pair.households) }),
     t("compare.buildings", { n: number(pair.buildings) }),
@@ -61,7 +61,7 @@ function pairRow(pair: MovedPair) {
   return (
     <>
       <p>
-        {way(pair.from_cell, pair.to_cell)} {sums.join(" · ")}
+        {way(desk, pair.from_cell, pair.to_cell)} {sums.join(" · ")}
       </p>
       <p class="compare-soft">
         {people(pair.before)} → {people(pair.after)}
@@ -70,26 +70,26 @@ function pairRow(pair: MovedPair) {
   );
 }
 
-function incidentRow(item: MovedIncident) {
+function incidentRow(desk: DeskState, item: MovedIncident) {
   return (
     <>
       <p>{item.title}</p>
       <p class="compare-soft">
         {language.value === "en" ? (item.category_en ?? item.category_zh) : item.category_zh} ·{" "}
-        {word("status", item.status)} · {way(item.from_cell, item.to_cell)}
+        {word("status", item.status)} · {way(desk, item.from_cell, item.to_cell)}
       </p>
     </>
   );
 }
 
-function postRow(item: MovedPost) {
+function postRow(desk: DeskState, item: MovedPost) {
   return (
     <>
       <p>
         {item.name} · {named({ name_zh: item.post_zh, name_en: item.post_en })}
       </p>
       <p class="compare-soft">
-        {way(item.cell, item.to_cell)} · {word("compare_post", item.change)}
+        {way(desk, item.cell, item.to_cell)} · {word("compare_post", item.change)}
       </p>
     </>
   );
@@ -103,11 +103,15 @@ export function Concerned({ desk, found, depth }: { desk: DeskState; found: Comp
   return (
     <section aria-label={t("compare.concerned")}>
       <h3>{t("compare.concerned")}</h3>
-      <Listed title={t("compare.pairs", { n: number(pairs.length) })} items={pairs} row={pairRow} />
+      <Listed
+        title={t("compare.pairs", { n: number(pairs.length) })}
+        items={pairs}
+        row={(item) => pairRow(desk, item)}
+      />
       <Listed
         title={t("compare.incidents", { n: number(incidents.count), open: number(incidents.open) })}
         items={incidents.items}
-        row={incidentRow}
+        row={(item) => incidentRow(desk, item)}
         onGo={near}
       />
       {incidents.count === 0 && (
@@ -120,7 +124,7 @@ export function Concerned({ desk, found, depth }: { desk: DeskState; found: Comp
           n: number(posts.people),
         })}
         items={posts.items}
-        row={postRow}
+        row={(item) => postRow(desk, item)}
         onGo={(item) => desk.goTo(item.bbox)}
       />
       {posts.ends + posts.redrawn === 0 && <p class="propose-hint">{t("compare.no_posts")}</p>}

@@ -2,10 +2,11 @@
 
 import { useState } from "preact/hooks";
 import { number, t, word } from "../../i18n";
-import { codeTail } from "../../map/cells";
 import { Segments } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
 import { Empty } from "../../panels/states";
+import type { DeskState } from "../state";
+import { nameOfCode } from "./names";
 import { colourOf } from "./overlay";
 import type { LineageEdge } from "./types";
 
@@ -14,15 +15,22 @@ type Side = "old" | "new";
 
 const share = (percent: number) => `${number(percent, 2)} %`;
 
-function Line({ edges, side, onGo }: { edges: LineageEdge[]; side: Side; onGo: (edge: LineageEdge) => void }) {
+interface LineProps {
+  desk: DeskState;
+  edges: LineageEdge[];
+  side: Side;
+  onGo: (edge: LineageEdge) => void;
+}
+
+function Line({ desk, edges, side, onGo }: LineProps) {
   const other: Side = side === "old" ? "new" : "old";
   const percent = (edge: LineageEdge) => (side === "old" ? edge.old_percent : edge.new_percent);
   const code = edges[0][side] as string;
   const sorted = [...edges].sort((a, b) => percent(b) - percent(a));
   return (
-    <section class="lineage" data-lineage={code} aria-label={codeTail(code)}>
+    <section class="lineage" data-lineage={code} aria-label={nameOfCode(desk, code)}>
       <p class="lineage-head">
-        <strong class="code">{codeTail(code)}</strong>
+        <strong class="code">{nameOfCode(desk, code)}</strong>
         <button type="button" class="button-quiet" onClick={() => onGo(sorted[0])}>
           <Icon name="target" size={18} />
           {t("act.go_to")}
@@ -38,7 +46,7 @@ function Line({ edges, side, onGo }: { edges: LineageEdge[]; side: Side; onGo: (
           <li key={edge[other]}>
             <i style={{ background: colourOf(edge[other]) }} aria-hidden="true" />
             <span>
-              <span class="code">{edge[other] === null ? "–" : codeTail(edge[other])}</span>{" "}
+              <span class="code">{nameOfCode(desk, edge[other])}</span>{" "}
               <span class="compare-soft">{word("compare_kind", edge.kind)}</span>
             </span>
             <span class="compare-soft">{t("propose.households", { n: number(edge.households) })}</span>
@@ -50,7 +58,13 @@ function Line({ edges, side, onGo }: { edges: LineageEdge[]; side: Side; onGo: (
   );
 }
 
-export function LineageView({ edges, onGo }: { edges: LineageEdge[]; onGo: (edge: LineageEdge) => void }) {
+interface Props {
+  desk: DeskState;
+  edges: LineageEdge[];
+  onGo: (edge: LineageEdge) => void;
+}
+
+export function LineageView({ desk, edges, onGo }: Props) {
   const [side, setSide] = useState<Side>("old");
   const [most, setMost] = useState(SHOWN);
   const by = new Map<string, LineageEdge[]>();
@@ -72,7 +86,7 @@ export function LineageView({ edges, onGo }: { edges: LineageEdge[]; onGo: (edge
       />
       {changed.length === 0 && <Empty icon="check">{t("compare.nothing_changes")}</Empty>}
       {changed.slice(0, most).map(([code, own]) => (
-        <Line key={`${side}${code}`} edges={own} side={side} onGo={onGo} />
+        <Line key={`${side}${code}`} desk={desk} edges={own} side={side} onGo={onGo} />
       ))}
       {changed.length > most && (
         <button type="button" class="button" onClick={() => setMost(most + SHOWN)}>

@@ -3,7 +3,6 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../../api/client";
 import type { Id } from "../../api/types";
-import { codeTail } from "../../map/cells";
 import { CELLS } from "../../map/colours";
 import { useLoad } from "../../state/load";
 import type { DeskState } from "../state";
@@ -46,15 +45,7 @@ export function useComparedMap(desk: DeskState, { before, after, depth, seq }: A
       { fill: ["get", "fill"], opacity: 0.95, line: ["get", "edge"], width: 2.5 },
     );
     desk.overlay("compare-before", found.before, { line: "#33485c", width: 2.5, dash: [2, 1.5] });
-    const named = found.after.features.map((feature) => ({
-      ...feature,
-      properties: { ...feature.properties, says: codeTail(feature.properties.code) },
-    }));
-    desk.overlay(
-      "compare-after",
-      { type: "FeatureCollection", features: named },
-      { line: "#7a260e", width: 2.5, label: "says" },
-    );
+    desk.overlay("compare-after", found.after, { line: "#7a260e", width: 2.5 });
   }, [desk, found]);
   useEffect(
     () => () => {

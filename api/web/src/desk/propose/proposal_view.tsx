@@ -10,6 +10,7 @@ import { done, failed } from "../../panels/notice";
 import { Shown } from "../../panels/shown";
 import { Empty } from "../../panels/states";
 import { useLoad } from "../../state/load";
+import { nameOfCode } from "../compare/names";
 import { nameOf } from "../names";
 import type { DeskState, OverlayStyle } from "../state";
 import type { Change } from "../types";
@@ -57,7 +58,9 @@ function GridLine(props: { desk: DeskState; feature: Feature; picked: boolean; o
   const { desk, feature, picked, onToggle } = props;
   const cell = feature.properties;
   const name =
-    cell.continues === null ? t("propose.new_grid", { code: codeTail(cell.code) }) : nameOf(desk.board, cell.continues);
+    cell.continues === null
+      ? t("propose.new_grid", { code: nameOfCode(desk, cell.code) })
+      : nameOf(desk.board, cell.continues);
   return (
     <li class="propose-grid" data-proposed={cell.id}>
       <label>
