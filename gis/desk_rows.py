@@ -191,27 +191,37 @@ def copy_ground(session: Session, source: int, plan_id: int) -> bool:
     return True
 
 
-_SAME_CELL = """
-    new.plan_id = :plan AND old.plan_id = :source AND new.community_id = old.community_id
-    AND new.grid_depth = old.grid_depth AND new.floor_from IS NOT DISTINCT FROM old.floor_from
-    AND ST_AsBinary(new.geom) = ST_AsBinary(old.geom)
+# Cells by what they are, so that equal ones are found by hashing. Materialised: geometry is taken apart once.
+_CELLS_ALIKE = """
+WITH old AS MATERIALIZED (
+    SELECT id, community_id, grid_depth, coalesce(floor_from, 0) AS floor, md5(ST_AsBinary(geom)) AS ground
+    FROM grid WHERE plan_id = :source
+), new AS MATERIALIZED (
+    SELECT id, community_id, grid_depth, coalesce(floor_from, 0) AS floor, md5(ST_AsBinary(geom)) AS ground
+    FROM grid WHERE plan_id = :plan
+), alike AS MATERIALIZED (
+    SELECT old.id AS old_id, min(new.id) AS new_id
+    FROM old JOIN new USING (community_id, grid_depth, floor, ground) GROUP BY old.id
+)
 """
 _FACES_FIT = f"""
+{_CELLS_ALIKE}
 SELECT EXISTS (SELECT FROM plan_desk WHERE plan_id = :source AND is_ready)
-    AND (SELECT count(*) FROM grid WHERE plan_id = :plan)
-        = (SELECT count(*) FROM grid new JOIN grid old ON {_SAME_CELL})
+    AND (SELECT count(*) FROM new) = (SELECT count(DISTINCT new_id) FROM alike)
     AND NOT EXISTS (
-        SELECT FROM building b JOIN plan_community pc ON pc.community_id = b.area_id AND pc.plan_id = :plan
-        WHERE NOT EXISTS (
-            SELECT FROM plan_face f WHERE f.plan_id = :source AND f.building_id = b.id
-            AND ST_Intersects(f.geom, b.geom)))
+        SELECT FROM plan_face f LEFT JOIN alike ON alike.old_id = f.cell_id
+        WHERE f.plan_id = :source AND alike.new_id IS NULL)
+    AND NOT EXISTS (
+        SELECT b.id FROM building b JOIN plan_community pc ON pc.community_id = b.area_id AND pc.plan_id = :plan
+        LEFT JOIN plan_face f ON f.plan_id = :source AND f.building_id = b.id AND ST_Intersects(f.geom, b.geom)
+        WHERE f.id IS NULL)
 """
 # Copies bear numbers in the order of the originals, by which borders find their faces.
 _COPY_FACES = f"""
+{_CELLS_ALIKE}
 INSERT INTO plan_face (plan_id, community_id, building_id, unit_from, unit_to, cell_id, area_m2, geom)
-SELECT :plan, f.community_id, f.building_id, f.unit_from, f.unit_to,
-    (SELECT min(new.id) FROM grid old JOIN grid new ON {_SAME_CELL} WHERE old.id = f.cell_id), f.area_m2, f.geom
-FROM plan_face f WHERE f.plan_id = :source ORDER BY f.id
+SELECT :plan, f.community_id, f.building_id, f.unit_from, f.unit_to, alike.new_id, f.area_m2, f.geom
+FROM plan_face f JOIN alike ON alike.old_id = f.cell_id WHERE f.plan_id = :source ORDER BY f.id
 """
 _COPY_EDGES = """
 WITH pair AS (

@@ -1,7 +1,7 @@
 """Killed in the middle of edits: no acknowledged edit is lost, none is done twice, none is half done.
 
 The server's process gets SIGKILL, and the database's sessions are ended, at random moments while a planner edits.
-``DESK_SERVER_KILLS=20 DESK_SESSION_KILLS=180 pytest tests/desk/test_kills.py --timeout 1500`` does so two hundred times.
+Two hundred times: ``DESK_SERVER_KILLS=20 DESK_SESSION_KILLS=180 pytest tests/desk/test_kills.py --timeout 1500``.
 """
 
 from __future__ import annotations
