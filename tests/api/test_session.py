@@ -33,7 +33,9 @@ def test_a_session_tells_who_one_is_and_where_to_begin(shared: Any) -> None:
 
 
 def test_each_role_begins_on_its_own_page(shared: Any) -> None:
-    homes = {name: shared.as_(name).get("/api/v1/session").json()["home"] for name in ("planner", "approver", "dispatcher")}
+    homes = {
+        name: shared.as_(name).get("/api/v1/session").json()["home"] for name in ("planner", "approver", "dispatcher")
+    }
     assert homes == {"planner": "/planner", "approver": "/planner", "dispatcher": "/command"}
 
 

@@ -16,6 +16,12 @@ pytestmark = pytest.mark.browser
 TABLET = {"width": 1024, "height": 768}
 
 
+@pytest.fixture(autouse=True)
+def _surveyed(site: Site, as_user: Any) -> None:
+    """The plan has been opened on the desk before: the first opening surveys its ground."""
+    as_user("planner")("GET", f"/api/v1/plans/{site.plan_id}/desk/ground")
+
+
 def opened(visit: Opener, site: Site, **options: Any) -> Visit:
     here = visit("planner", f"/desk?plan={site.plan_id}&tab=rules", **options)
     expect(here.page.locator("[data-rule-set]")).to_be_visible()
