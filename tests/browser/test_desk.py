@@ -82,6 +82,12 @@ class Draft:
                     return face, other
         raise AssertionError("no building at a border")
 
+    def third(self, face: Row, other: Row) -> Row:
+        """A grid of the community that is neither of two buildings'."""
+        taken, community = {self.grid_of(face), self.grid_of(other)}, self.cells[face["cell"]]["community"]
+        same = (cell for cell in self.cells.values() if cell["community"] == community and cell["depth"] == 1)
+        return next(cell for cell in same if cell["id"] not in taken)
+
     def place(self, face: Row) -> tuple[float, float]:
         """A point on the ground of a face: where its building stands."""
         building = self.building(face["building"])
@@ -123,8 +129,8 @@ class Desk:
         self.wait()
 
     def wait(self) -> None:
+        """Until the hand is there; what it does rests on the board, not on what is drawn already."""
         self.page.wait_for_selector('[data-hand="ready"]')
-        self.seen.wait_for_map()
 
     @property
     def whole(self) -> Any:
@@ -166,10 +172,10 @@ def mercator(lat: float) -> float:
     return math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
 
 
-def move_into(page: Page, code_tail: str) -> None:
+def move_into(page: Page, code: str) -> None:
     """Answer the dialog "into another grid"."""
     form = page.get_by_role("dialog", name="划入另一网格")
-    form.get_by_label("查找网格").fill(code_tail)
+    form.get_by_label("查找网格").fill(code)
     form.get_by_role("button", name="划入").click()
 
 
@@ -299,8 +305,10 @@ def test_two_planners_see_each_other_and_nothing_is_lost(visit: Opener, draft: D
     seq = mine.seq
     mine.page.keyboard.press("Control+z")
     mine.edited(seq)
-    theirs.page.keyboard.press("Escape")
-    paint(theirs, face, other)
+    theirs.page.keyboard.press("p")
+    theirs.page.mouse.click(*theirs.pixel(face))
+    theirs.page.keyboard.press("g")
+    move_into(theirs.page, draft.third(face, other)["code"])
     asked = theirs.page.get_by_role("dialog", name="别人先改动了这里")
     expect(asked).to_be_visible()
     theirs.page.unroute("**/edits?*")
