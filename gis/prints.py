@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from gis import accounts, plan_review
@@ -91,39 +91,40 @@ def make(session: Session, plan_id: int, order: Order, *, settings: Settings, ac
     Unavailable
         ``print.no_library``, ``print.no_font``.
     """
-    return _made(session, plan_id, order, settings=settings, actor=actor, at=at, progress=_nothing)
+    # A town's pages take longer to lay out than a transaction may be idle.
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '30min'"))
+    return _prepared(session, plan_id, order, settings=settings, actor=actor, at=at)(_nothing)
 
 
 def _nothing(_done: int, _total: int) -> None:
     pass
 
 
-def _made(
-    session: Session,
-    plan_id: int,
-    order: Order,
-    *,
-    settings: Settings,
-    actor: Actor,
-    at: datetime,
-    progress: Callable[[int, int], None],
-) -> bytes:
+def _prepared(
+    session: Session, plan_id: int, order: Order, *, settings: Settings, actor: Actor, at: datetime
+) -> Callable[[Callable[[int, int], None]], bytes]:
+    """All that the database knows of a print; what comes back lays it out without it, telling how far it is."""
     from gis.printing import documents, gathering, pdf  # slow to load, and few want it
 
     paper = _checked(order)
     if order.kind == "report":
         plan_review.require_whole(session, plan_id, actor=actor)
-        return pdf.to_pdf(documents.report(plan_review.report_html(session, plan_id, language=order.language)))
+        page = documents.report(plan_review.report_html(session, plan_id, language=order.language))
+        return lambda _progress: pdf.to_pdf(page)
     book = gathering.gather(session, plan_id, actor=actor, at=at, phones=order.phones)
     chosen = list(range(len(book.cells))) if order.cells is None else book.numbers(order.cells)
     look = documents.Look(paper, order.language, order.phones, settings.place_url)
     if order.phones:
         audit(session, "plan.print_phones", subject=f"plan:{plan_id}", actor=actor, now=at)
-    pieces = []
-    for document in documents.pieces(order.kind, book, look, chosen=chosen, together=PAGES_TOGETHER):
-        pieces.append(pdf.to_pdf(document))
-        progress(min(len(pieces) * PAGES_TOGETHER, len(chosen)), len(chosen))
-    return pdf.joined(pieces)
+
+    def laid_out(progress: Callable[[int, int], None]) -> bytes:
+        pieces = []
+        for document in documents.pieces(order.kind, book, look, chosen=chosen, together=PAGES_TOGETHER):
+            pieces.append(pdf.to_pdf(document))
+            progress(min(len(pieces) * PAGES_TOGETHER, len(chosen)), len(chosen))
+        return pdf.joined(pieces)
+
+    return laid_out
 
 
 def _checked(order: Order) -> Paper:
@@ -226,11 +227,11 @@ def do(engine: Engine, ticket: str, *, settings: Settings, clock: Callable[[], d
         return
     try:
         with unit_of_work(engine) as session:
-            data = _made(
+            lay_out = _prepared(
                 session, asked["plan"], _order(asked["order"]), settings=settings,
                 actor=_actor(session, asked["user"], clock()), at=datetime.fromisoformat(asked["at"]).astimezone(UTC),
-                progress=lambda done, total: _write(folder / "progress.json", {"done": done, "total": total}),
             )  # fmt: skip
+        data = lay_out(lambda done, total: _write(folder / "progress.json", {"done": done, "total": total}))
         (folder / "out.part").write_bytes(data)
         os.replace(folder / "out.part", folder / "out.pdf")
     except GridError as error:
