@@ -396,20 +396,29 @@ export class DeskState {
   }
 }
 
-/** Both at once; the first time one of them surveys the ground, and the other may have to come again after it. */
-async function ask(plan: Id, signal?: AbortSignal): Promise<[DeskView, Ground]> {
-  const askView = () => get<DeskView>(`/api/v1/plans/${plan}/desk`, {}, signal);
-  const askGround = () => get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal);
-  const [view, ground] = await Promise.allSettled([askView(), askGround()]);
-  if (view.status === "rejected" && !isBusy(view.reason)) throw view.reason;
-  if (ground.status === "rejected" && !isBusy(ground.reason)) throw ground.reason;
-  return [
-    view.status === "fulfilled" ? view.value : await askView(),
-    ground.status === "fulfilled" ? ground.value : await askGround(),
-  ];
+/** Both at once; the first time one of them surveys the ground, and the other comes again until that is done. */
+const ask = (plan: Id, signal?: AbortSignal): Promise<[DeskView, Ground]> =>
+  Promise.all([
+    patiently(() => get<DeskView>(`/api/v1/plans/${plan}/desk`, {}, signal), signal),
+    patiently(() => get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal), signal),
+  ]);
+
+const SURVEY_TRIES = 60;
+const SURVEY_PAUSE_MS = 2000;
+
+async function patiently<T>(asking: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let left = SURVEY_TRIES; ; left--) {
+    try {
+      return await asking();
+    } catch (reason) {
+      if (!isBusy(reason) || left === 0 || signal?.aborted) throw reason;
+      await pause(SURVEY_PAUSE_MS);
+    }
+  }
 }
 
-const isBusy = (reason: unknown) => reason instanceof Problem && reason.code === "database.busy";
+const isBusy = (reason: unknown) =>
+  reason instanceof Problem && (reason.code === "database.busy" || reason.status === 503);
 
 function partsByCell(board: Board): Map<Id, Set<Id>> {
   const found = new Map<Id, Set<Id>>();

@@ -32,7 +32,8 @@ function touchedBy(change: Change): string {
 
 /** What a change was, in words. */
 export const toldOf = (change: Change): string =>
-  change.summary?.text ?? `${word("desk_kind", change.kind)} ${touchedBy(change)}`;
+  (change.undoes === null ? "" : `${t("desk.undoes", { n: change.undoes })}: `) +
+  (change.summary?.text ?? `${word("desk_kind", change.kind)} ${touchedBy(change)}`);
 
 /** Every edit of the plan, newest first: who, when, what, with a way there. */
 export function HistoryPanel({ desk }: { desk: DeskState }) {
@@ -64,10 +65,7 @@ export function HistoryPanel({ desk }: { desk: DeskState }) {
                 <li key={change.seq} class={undone.has(change.seq) ? "edit edit-undone" : "edit"}>
                   <span class="edit-seq">{change.seq}</span>
                   <div>
-                    <p>
-                      {change.undoes !== null && `${t("desk.undoes", { n: change.undoes })}：`}
-                      {toldOf(change)}
-                    </p>
+                    <p>{toldOf(change)}</p>
                     <p class="over">
                       {change.actor ?? t("desk.somebody")} · {moment(change.at)}
                     </p>
