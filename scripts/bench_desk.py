@@ -202,7 +202,7 @@ def _pairs(page: Any, view: Any, ground: Any, middle: tuple[float, float]) -> li
         return box["x"] + box["width"] / 2 + x, box["y"] + box["height"] / 2 + y
 
     def is_free(at: Pixel) -> bool:
-        return box["x"] + 70 < at[0] < box["x"] + box["width"] - 70 and box["y"] + 230 < at[1] < box["y"] + 480
+        return bool(box["x"] + 70 < at[0] < box["x"] + box["width"] - 70 and box["y"] + 230 < at[1] < box["y"] + 480)
 
     found = []
     for edge in (feature["properties"] for feature in ground["edges"]["features"]):
