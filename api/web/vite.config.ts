@@ -27,7 +27,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1500,
     rolldownOptions: {
-      input: ["index.html", "login/index.html", "planner/index.html", "desk/index.html", "command/index.html", "field/index.html"],
+      input: [
+        "index.html",
+        "login/index.html",
+        "planner/index.html",
+        "desk/index.html",
+        "command/index.html",
+        "field/index.html",
+      ],
     },
   },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
