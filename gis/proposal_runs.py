@@ -371,8 +371,9 @@ def mending(changes: Changes, wrong: Set[str], draft: Division, division: Divisi
     before, after = (
         _count_by(draft, wrong, old), _count_by(division, broken(division).keys(), new)
     )  # fmt: skip
-    kept = {number for number in set(new.values()) if after.get(number, 0) < before.get(number, 0)}
-    group = {code: number for code, number in changes.group.items() if number in kept}
+    kept = sorted(number for number in set(new.values()) if after.get(number, 0) < before.get(number, 0))
+    renamed = {number: n for n, number in enumerate(kept, start=1)}
+    group = {code: renamed[number] for code, number in changes.group.items() if number in renamed}
     return replace(changes, group=group)
 
 
