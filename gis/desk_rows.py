@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from gis import crs, plans, rules
+from gis.desk.apply import Cut, Work, settle_bare
 from gis.desk.board import Board, Building, Cell, Community, Compound, Edge, Face, Part, Rows, Setting, Tier, grounded
 from gis.models import PlanDesk
 from gis.rule_set import RuleSet
@@ -166,10 +167,30 @@ def align(session: Session, desk: PlanDesk, *, is_draft: bool) -> Board:
     session.flush()
     board = load(session, desk)
     if is_draft:
+        work = Work(board, _Nothing())
+        settle_bare(work)
+        write(session, board, work.rows()[1])
+        board = work.board
         rows = Rows(cells=_aligned(board))
         write(session, board, rows)
         board = board.replaced(rows)
     return board
+
+
+class _Nothing:
+    """No new rows are asked for while cells are aligned."""
+
+    def ids(self, table: str, count: int) -> list[int]:
+        """Not asked."""
+        raise NotImplementedError(table, count)
+
+    def parts(self, cuts: Sequence[Cut]) -> list[int]:
+        """Not asked."""
+        raise NotImplementedError(cuts)
+
+    def footprint(self, building: int) -> Any:
+        """Not asked."""
+        raise NotImplementedError(building)
 
 
 def _aligned(board: Board) -> dict[int, Cell | None]:

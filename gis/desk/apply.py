@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import shapely
+
 from gis.desk.board import Board, Cell, Edge, Lock, Part, Rows, grounded, united
 from gis.errors import Conflict, InvalidInput
 
@@ -342,6 +344,30 @@ def _drop_from(work: Work, stack: tuple[int, ...]) -> None:
         if ("cell", one) in board.locks:
             rows.locks["cell", one] = False
     work.put(rows)
+
+
+def settle_bare(work: Work) -> None:
+    """Take away lowest cells that got no ground (a drawing may lie wholly under another one).
+
+    Their buildings go to the cell whose ground they stand nearest to.
+    """
+    board = work.board
+    bare = [key for key in sorted(board.lowest_cells) if not board.faces_in(key)]
+    if not bare:
+        return
+    rows = Rows(cells=dict.fromkeys(bare))
+    targets: set[int] = set()
+    for part in (board.parts[key] for cell in bare for key in sorted(board.parts_in.get(cell, _NONE))):
+        building = board.setting.buildings[part.building]
+        faces = [face for face in board.faces.values() if face.community == building.community]
+        shapes = shapely.from_wkb([face.shape for face in faces])
+        at = board.cell_of(faces[int(shapely.distance(shapes, shapely.Point(building.lon, building.lat)).argmin())])
+        if at is not None:
+            rows.parts[part.id] = replace(part, cell=at)
+            targets.add(at)
+    work.put(rows)
+    _drop_childless(work)
+    refresh(work, targets)
 
 
 def _drop_childless(work: Work) -> None:
