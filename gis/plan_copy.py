@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from gis import plan_review, plans
@@ -37,4 +38,20 @@ def copy(session: Session, plan_id: int, *, title: str, actor: Actor, now: datet
         now=now,
     )
     division = plan_review.division_of(session, plan_id)
-    return plans.store_division(session, draft.id, division=division, quality=source.quality, actor=actor, now=now)
+    stored = plans.store_division(session, draft.id, division=division, quality=source.quality, actor=actor, now=now)
+    session.execute(_NAMES, {"source": plan_id, "plan": draft.id})
+    session.expire_all()
+    return stored
+
+
+# What a division does not say of its cells.
+_NAMES = text(
+    """
+    UPDATE grid AS made SET name = source.name, is_dedicated = source.is_dedicated
+    FROM grid AS source
+    WHERE made.plan_id = :plan AND source.plan_id = :source AND (source.name IS NOT NULL OR source.is_dedicated)
+      AND made.community_id = source.community_id AND made.grid_depth = source.grid_depth
+      AND coalesce(made.floor_from, 0) = coalesce(source.floor_from, 0)
+      AND md5(ST_AsBinary(made.geom)) = md5(ST_AsBinary(source.geom))
+    """
+)

@@ -228,9 +228,12 @@ def test_a_plan_edited_published_and_taken_back_can_still_be_undone(one: Desk) -
 
 def test_a_draft_from_a_plan_in_force_keeps_its_codes_when_edited_and_published(session: Any) -> None:
     made = desk(session)
+    made.edit("rename", cell=made.cell_of(15).id, name="学校")
+    made.edit("dedicate", cell=made.cell_of(15).id, is_dedicated=True)
     plans.publish(session, made.plan_id, effective_from=LONG_AGO + timedelta(days=1), actor=SYSTEM, now=LONG_AGO)
     old = {cell.code for cell in made.board.cells.values()}
     draft = make_plan_of(session, made)
+    assert (draft.cell_of(15).name, draft.cell_of(15).is_dedicated) == ("学校", True)
     told = draft.edit("split", cell=draft.cell_of(0).id, n=2)
     new = {cell["code"] for cell in told["cells"]} - old
     assert len(new) == 1
