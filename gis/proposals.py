@@ -7,12 +7,14 @@ was at an edit number: cells that were changed since are refused, the others may
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import geopandas as gpd
+import orjson
 import pandas as pd
 import shapely
 from sqlalchemy import delete, select, text
@@ -243,8 +245,13 @@ _LOCKS = text(
 
 
 def touched_since(session: Session, plan_id: int, seq: int) -> set[int]:
-    """Cells of a draft that any edit after a number changed, made or removed, and those above them."""
-    return {cell for cell in session.scalars(_TOUCHED, {"plan": plan_id, "seq": seq}) if cell is not None}
+    """Cells of a draft, of any tier, that any edit after a number changed, made or removed."""
+    found: set[int] = set()
+    for cells, answer in session.execute(_TOUCHED, {"plan": plan_id, "seq": seq}):
+        # The log names lowest cells; what was answered names those above them too.
+        told = orjson.loads(zlib.decompress(answer)) if answer else {}
+        found |= {*cells, *(cell["id"] for cell in told.get("cells", ())), *told.get("removed_cells", ())}
+    return found
 
 
 def _changed(session: Session, run: ProposalRun) -> set[int]:
@@ -262,12 +269,8 @@ _GONE = text(
 # What only names or locks a cell leaves it as it was.
 _TOUCHED = text(
     """
-    WITH touched AS (
-        SELECT unnest(cells) AS id FROM plan_edit
-        WHERE plan_id = :plan AND seq > :seq AND kind NOT IN ('lock', 'unlock', 'rename', 'dedicate'))
-    SELECT id FROM touched UNION
-    SELECT unnest(ARRAY[g.parent_id, above.parent_id]) FROM touched JOIN grid g ON g.id = touched.id
-    LEFT JOIN grid above ON above.id = g.parent_id WHERE g.parent_id IS NOT NULL
+    SELECT cells, answer FROM plan_edit
+    WHERE plan_id = :plan AND seq > :seq AND kind NOT IN ('lock', 'unlock', 'rename', 'dedicate')
     """
 )
 

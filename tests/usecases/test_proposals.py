@@ -325,3 +325,16 @@ def test_one_group_is_accepted_and_the_other_stays_as_it_was(made: Any) -> None:
 
 def change_seq(session: Session, plan_id: int) -> int:
     return proposals.seq_of(session, plan_id)
+
+
+def test_a_grid_that_was_split_by_hand_is_refused_although_only_its_lowest_cells_are_logged(made: Any) -> None:
+    engine, plan_id = made
+    with unit_of_work(engine) as session:
+        desk_log.opened(session, plan_id, actor=SYSTEM)
+    item = done(engine, plan_id, Wish("broken"))["items"][0]
+    with unit_of_work(engine) as session:
+        one, _ = grids(session, plan_id).values()
+        asked_ = {"request_id": "split-by-hand", "kind": "split", "cell": one, "n": 2}
+        desk_log.edit(session, plan_id, asked_, actor=SYSTEM, now=NOW)
+        given = proposals.accepting(session, plan_id, item["id"])
+        assert {tuple(row["cells"]) for row in given.refused_params()} == {(one,)}
