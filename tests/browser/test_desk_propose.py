@@ -140,7 +140,7 @@ def test_some_of_a_proposal_is_accepted_undone_and_refused_where_it_was_changed(
 
 def test_a_search_is_cancelled(visit: Opener, broken: Broken) -> None:
     page = visit("planner", f"/desk?plan={broken.plan_id}&tab=propose").page
-    page.get_by_role("button", name=re.compile("^全部")).click()
+    page.get_by_role("group", name="范围").get_by_text("全部", exact=True).click()
     page.get_by_role("group", name="计算深度").get_by_text("精细", exact=True).click()
     page.get_by_role("button", name="求解建议").click()
     page.get_by_role("button", name="停止计算").click()
