@@ -37,6 +37,7 @@ SIZE = {"width": 1366, "height": 768}
 OPENINGS = 3
 PAN_S = 3.0
 PATIENCE_S = 1800.0
+STROKE_MS = 8_000
 CHROMIUM = (
     "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -226,6 +227,18 @@ def _mercator(lat: float) -> float:
     return math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
 
 
+def _arrived(page: Any) -> bool:
+    """Whether figures and acknowledgement came; a stroke that was refused, or changed nothing, is not counted."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    try:
+        page.wait_for_selector("html[data-bench-done]", state="attached", timeout=STROKE_MS)
+    except TooLate:
+        page.keyboard.press("Escape")
+        return False
+    return True
+
+
 def _painted(page: Any, pairs: list[tuple[int, Pixel, int, Pixel]], strokes: int) -> tuple[list[float], list[float]]:
     """Paint one building after the other into the grid beside it; each face takes part once."""
     used: set[int] = set()
@@ -242,7 +255,8 @@ def _painted(page: Any, pairs: list[tuple[int, Pixel, int, Pixel]], strokes: int
         page.mouse.down()
         page.mouse.move(*to_pixel, steps=5)
         page.mouse.up()
-        page.wait_for_selector("html[data-bench-done]", state="attached")
+        if not _arrived(page):
+            continue
         page.wait_for_selector('[data-desk="saved"]')
         told = page.evaluate("[bench.figures, bench.acknowledged]")
         figures.append(float(told[0]))
