@@ -379,7 +379,8 @@ def changes(
 ) -> dict[str, Any]:
     """What was done after a number of the log, in order; ``seq`` is where to go on from.
 
-    ``is_gap`` tells that the plan was made anew or prepared anew since: it is to be opened again.
+    ``is_gap`` tells that the plan was made anew or prepared anew since: it is to be opened again. How a plan in force
+    came about, and who drew it, is told to those who may see drafts there; the others are told where it stands.
     """
     row = session.execute(
         text(
@@ -388,6 +389,9 @@ def changes(
         ),
         {"plan": plan_id},
     ).one()
+    path = session.scalar(select(AdminArea.path).join(Plan, Plan.area_id == AdminArea.id).where(Plan.id == plan_id))
+    if not may(actor, Action.VIEW_DRAFTS, path):
+        return {"seq": row.seq or 0, "status": row.status, "is_gap": False, "changes": [], "comments_open": 0}
     entries = session.scalars(
         select(PlanEdit).where(PlanEdit.plan_id == plan_id, PlanEdit.seq > since).order_by(PlanEdit.seq).limit(most)
     ).all()

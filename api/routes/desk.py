@@ -22,7 +22,8 @@ from gis.desk import telling
 from gis.permissions import Action, Actor, scopes
 
 router = APIRouter(prefix="/api/v1/plans", tags=["desk"])
-Viewer = Annotated[Actor, allow(Action.VIEW_DRAFTS)]
+Viewer = Annotated[Actor, allow(Action.VIEW_MAP)]
+"""Of a draft only who may see drafts there: `plan_review.require_whole`."""
 Drawer = Annotated[Actor, allow(Action.DRAW_PLAN)]
 
 LONGEST_WAIT_S = 55
@@ -92,7 +93,7 @@ def redo(
 async def changes(
     request: Request,
     services: ServicesDep,
-    access: Annotated[Access, allow_known(Action.VIEW_DRAFTS)],
+    access: Annotated[Access, allow_known(Action.VIEW_MAP)],
     plan_id: PlanId,
     language: Language,
     since: Annotated[int, Query(ge=0, le=2**31)] = 0,

@@ -169,6 +169,22 @@ def test_those_who_may_not_draw_are_refused(service: Any, who: str) -> None:
     assert service.as_(None).get(f"/api/v1/plans/{plan}/desk").status_code == 401
 
 
+def test_a_plan_in_force_is_looked_at_by_all_and_its_log_by_those_who_draw(service: Any) -> None:
+    drawn = draft(service)
+    desk = opened(service, drawn)
+    _, cell, _ = two_cells(desk)
+    assert send(service, drawn, "rename", cell=cell["id"], name="新名").status_code == 200
+    assert service.as_("admin").post(f"/api/v1/plans/{drawn}/publish", json={"commit": True}).status_code == 200
+    for who, told in (("viewer", 0), ("planner", 1)):
+        browser = service.as_(who)
+        shown = browser.get(f"/api/v1/plans/{drawn}/desk").json()
+        assert not shown["may_edit"]
+        assert [one["name"] for one in shown["cells"] if one["id"] == cell["id"]] == ["新名"]
+        assert browser.get(f"/api/v1/plans/{drawn}/desk/ground").status_code == 200
+        changes = browser.get(f"/api/v1/plans/{drawn}/edits?since=0").json()
+        assert (changes["seq"], len(changes["changes"])) == (1, told)
+
+
 def test_a_plan_that_is_not_there(service: Any) -> None:
     browser = service.as_("planner")
     for path in ("desk", "desk/ground", "edits", "checks"):

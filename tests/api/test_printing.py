@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ def service(service: Any, tmp_path: Path) -> Any:
 
 def work(service: Any) -> None:
     here = service.app.state.services
-    jobs.work(service.url, here.engine, settings=here.settings, once=True)
+    # In a thread of its own: a browser of another test may have left a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(jobs.work, service.url, here.engine, settings=here.settings, once=True).result()
 
 
 def pages(answer: Any) -> list[str]:

@@ -277,7 +277,7 @@ def test_undo_and_what_was_not_sent_survive_a_reload(visit: Opener, draft: Draft
     desk.wait()
     desk.edited(seq)
     grid = draft.grid_of(other)
-    assert desk.now()[grid]["households"] > before[grid]["households"]
+    assert desk.now()[grid]["area_m2"] > before[grid]["area_m2"]
 
     page.reload()
     desk.wait()

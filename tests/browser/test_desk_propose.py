@@ -116,6 +116,7 @@ def test_a_broken_draft_is_mended_by_a_proposal_and_compared(visit: Opener, brok
     moved = page.locator("[data-moved]")
     expect(moved).to_be_visible(timeout=SEARCH_MS)
     shares = page.locator(".lineage").first.locator("li strong")
+    expect(shares.first).to_be_visible(timeout=SEARCH_MS)
     total = sum(float(words.replace("%", "").strip()) for words in shares.all_text_contents())
     assert round(total, 2) == 100
     expect(page.get_by_role("table", name="指标对照")).to_be_visible(timeout=SEARCH_MS)

@@ -134,7 +134,8 @@ def test_a_run_is_stopped_at_a_click(visit: Opener) -> None:
     expect(progress.get_by_role("progressbar")).to_be_visible()
     progress.get_by_role("button", name="停止计算").click()
     expect(progress).to_have_attribute("data-run", "cancelled", timeout=RUN_MS)
-    expect(page.get_by_role("button", name="发布")).to_be_disabled()
+    expect(page.get_by_role("button", name="废弃")).to_be_enabled()
+    expect(page.get_by_role("button", name="编辑")).to_have_count(0)
 
 
 def test_a_viewer_sees_the_plan_and_nothing_to_change_it(visit: Opener) -> None:
