@@ -44,6 +44,7 @@ from gis.errors import Unavailable
 from gis.permissions import SYSTEM
 from gis.settings import Settings
 from scripts.peer_environment import HERE
+from scripts.serve import tuned
 
 START_S = 60.0
 _BODY = b"{}"
@@ -131,7 +132,7 @@ def ours(url: str, home: Path, *, is_open: bool, is_fronted: bool = True) -> Fas
         services.locate.who = services.access.seen
     if not is_fronted:
         app.front.clear()
-    return app
+    return tuned(app)
 
 
 @contextmanager
