@@ -187,7 +187,7 @@ def test_a_new_compound_becomes_a_grid_of_its_own(visit: Opener, draft: Draft) -
     )
     compound = draft.building(face["building"])["compound"]
     [known] = [one for one in draft.view["compounds"] if one["id"] == compound]
-    desk = Desk(visit("planner"), draft, face)
+    desk = Desk(visit("planner", "/planner"), draft, face)
     page, seq = desk.page, desk.seq
     page.keyboard.press("p")
     page.get_by_label("整小区").check()
@@ -211,7 +211,7 @@ def test_a_damaged_plan_is_repaired_by_hand(visit: Opener, draft: Draft) -> None
     near = draft.neighbours[stray["id"]]
     beside = next(draft.faces[key] for key in sorted(near) if draft.faces[key]["building"] in draft.single)
     home, away = draft.grid_of(stray), draft.grid_of(stranger)
-    seen = visit("planner")
+    seen = visit("planner", "/planner")
     damage = {"request_id": f"damage-{stray['id']}", "base": 0, "kind": "move", "parts": stray["parts"]}
     seen.api("POST", f"/api/v1/plans/{draft.plan_id}/edits", damage | {"to": stranger["cell"]})
     desk = Desk(seen, draft, stray)
@@ -258,7 +258,7 @@ def _inside(draft: Draft, community: int) -> tuple[Row, set[int], Row]:
 
 def test_undo_and_what_was_not_sent_survive_a_reload(visit: Opener, draft: Draft) -> None:
     face, other = draft.at_a_border(2)
-    seen = visit("planner", lenient=True)
+    seen = visit("planner", "/planner", lenient=True)
     desk = Desk(seen, draft, face)
     page, seq = desk.page, desk.seq
     before = desk.now()
@@ -289,8 +289,8 @@ def test_undo_and_what_was_not_sent_survive_a_reload(visit: Opener, draft: Draft
 
 def test_two_planners_see_each_other_and_nothing_is_lost(visit: Opener, draft: Draft) -> None:
     face, other = draft.at_a_border(3)
-    mine = Desk(visit("planner"), draft, face)
-    theirs = Desk(visit("admin", lenient=True), draft, face)
+    mine = Desk(visit("planner", "/planner"), draft, face)
+    theirs = Desk(visit("admin", "/planner", lenient=True), draft, face)
     seq = mine.seq
     paint(mine, other, face)
     mine.edited(seq)
@@ -329,7 +329,7 @@ def paint(desk: Desk, start: Row, end: Row) -> None:
 
 def test_the_desk_speaks_english(visit: Opener, draft: Draft) -> None:
     face = next(iter(draft.single.values()))
-    page = Desk(visit("planner", language="en"), draft, face).page
+    page = Desk(visit("planner", "/planner", language="en"), draft, face).page
     expect(page.get_by_role("tab", name="Faults")).to_be_visible()
     expect(page.get_by_role("toolbar", name="Tools").get_by_role("button", name="Paint")).to_be_visible()
     page.keyboard.press("?")
@@ -343,7 +343,7 @@ def test_the_desk_speaks_english(visit: Opener, draft: Draft) -> None:
 
 def test_a_building_moves_by_keyboard_alone(visit: Opener, draft: Draft) -> None:
     face, other = draft.at_a_border(2)
-    desk = Desk(visit("planner"), draft, face)
+    desk = Desk(visit("planner", "/planner"), draft, face)
     page, seq = desk.page, desk.seq
     home, target = draft.cells[draft.grid_of(face)], draft.cells[draft.grid_of(other)]
     page.get_by_role("searchbox", name="查找编码、名称或社区").focus()
