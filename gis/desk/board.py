@@ -388,12 +388,12 @@ def _parent(cell: Cell) -> int | None:
     return cell.parent
 
 
-def _cell(row: Any) -> int | None:
-    return row.cell  # type: ignore[no-any-return]
+def _cell(row: Part | Face) -> int | None:
+    return row.cell
 
 
-def _building(row: Any) -> int | None:
-    return row.building  # type: ignore[no-any-return]
+def _building(row: Part | Face) -> int | None:
+    return row.building
 
 
 def _same_ground(cells: dict[int, Cell], key: int, row: Cell) -> bool:

@@ -36,7 +36,7 @@ NEAR_M = 15.0
 FAR_M = 200.0
 """Beyond this nothing answers for a point in no ground."""
 ASK = -2
-"""`CellIndex.locate_deep`: the neighbourhood has to be asked."""
+"""`CellIndex.locate_deep_many`: the neighbourhood has to be asked."""
 
 _BORDER_SHARE = 0.06  # of the raster's cells should hold a border: fewer cost memory, more cost time
 _MOST_CELLS = 40_000_000
@@ -139,18 +139,6 @@ class CellIndex:
             return (code >> 1) - 1
         return self._decide(code, column, row, lon, lat)
 
-    def locate_deep(self, lon: float, lat: float) -> int:
-        """As `locate` where nothing else is near, else `ASK`.
-
-        Returns
-        -------
-        int
-            The ground, if no other and no uncovered place is within `NEAR_M`; -1 if nothing is within `FAR_M`; `ASK` if
-            only `around` can tell.
-        """
-        code, _, _ = self._code(lon, lat)
-        return (code >> 1) - 1 if code >= 0 and code & 1 else ASK
-
     def locate_many(self, lon: ArrayLike, lat: ArrayLike, *, threads: int = 1) -> NDArray[np.int32]:
         """`locate` for many points, in as many threads as are allowed.
 
@@ -169,7 +157,14 @@ class CellIndex:
         return answer
 
     def locate_deep_many(self, lon: ArrayLike, lat: ArrayLike, *, threads: int = 1) -> NDArray[np.int32]:
-        """`locate_deep` for many points."""
+        """As `locate_many` where nothing else is near, else `ASK`.
+
+        Returns
+        -------
+        array of int32, shape (points,)
+            The ground, if no other and no uncovered place is within `NEAR_M`; -1 if nothing is within `FAR_M`; `ASK` if
+            only `around` can tell.
+        """
         x, y = _contiguous(lon), _contiguous(lat)
         answer = np.empty(len(x), dtype=np.int32)
         _spread(lambda a, b: kernel.locate_deep_many(x[a:b], y[a:b], *self._points[:3], answer[a:b]), len(x), threads)
