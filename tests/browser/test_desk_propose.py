@@ -1,4 +1,4 @@
-"""A planner breaks a draft, has it mended by a proposal with a lock held, accepts it, and compares it with before."""
+"""A planner breaks a draft, has it mended by a proposal with a lock held, accepts it; or compares it with before."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def cells_of(page: Page, plan_id: int) -> list[dict[str, Any]]:
     return list(page.request.get(f"/api/v1/plans/{plan_id}/desk").json()["cells"])
 
 
-def test_a_broken_draft_is_mended_by_a_proposal_and_compared(visit: Opener, broken: Broken) -> None:
+def test_a_broken_draft_is_mended_by_a_proposal(visit: Opener, broken: Broken) -> None:
     here = visit("planner", f"/desk?plan={broken.plan_id}&tab=propose")
     page = here.page
     expect(page.locator(".propose-locked")).to_contain_text("1 格")
@@ -112,13 +112,18 @@ def test_a_broken_draft_is_mended_by_a_proposal_and_compared(visit: Opener, brok
         key: broken.locked[key] for key in ("households", "area_m2")
     }
 
-    page.get_by_role("tab", name="比较").click()
-    moved = page.locator("[data-moved]")
-    expect(moved).to_be_visible(timeout=SEARCH_MS)
-    shares = page.locator(".lineage").first.locator("li strong")
-    expect(shares.first).to_be_visible(timeout=SEARCH_MS)
-    total = sum(float(words.replace("%", "").strip()) for words in shares.all_text_contents())
-    assert round(total, 2) == 100
+
+def test_a_broken_draft_is_compared_with_the_plan_that_it_came_from(visit: Opener, broken: Broken, site: Site) -> None:
+    page = visit("planner", f"/desk?plan={broken.plan_id}&tab=compare").page
+    page.get_by_label("与此方案比较（作为之前）").select_option(str(site.plan_id))
+    moved = page.get_by_role("table", name="变动")
+    expect(moved.get_by_role("row", name=re.compile("^撤销"))).to_contain_text("1", timeout=SEARCH_MS)
+    assert int(page.locator("[data-moved]").get_attribute("data-moved") or 0) > 0
+    line = page.locator(".lineage").first
+    expect(line.locator("li strong").first).to_be_visible()
+    for old in page.locator(".lineage").all():
+        shares = [float(words.replace("%", "")) for words in old.locator("li strong").all_text_contents()]
+        assert round(sum(shares), 2) == 100
     expect(page.get_by_role("table", name="指标对照")).to_be_visible(timeout=SEARCH_MS)
 
 
