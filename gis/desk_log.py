@@ -124,6 +124,8 @@ def current(session: Session, desk: PlanDesk) -> Board:
     """The board at the desk's number: the one that is kept, brought up to date by the log if need be."""
     plan_id = desk.plan_id
     found = boards.get(session, plan_id)
+    if found is not None and found[1].setting.town != desk_rows.last_import(session):
+        found = None
     revision = int(session.scalar(text("SELECT revision FROM plan WHERE id = :plan"), {"plan": plan_id}) or 0)
     if found is not None and (found[0], found[1].seq, found[1].ground) == (revision, desk.seq, desk.ground):
         return found[1]
@@ -158,7 +160,7 @@ def opened(session: Session, plan_id: int, *, actor: Actor, language: str = "zh"
     path = session.scalar(select(AdminArea.path).join(Plan, Plan.area_id == AdminArea.id).where(Plan.id == plan_id))
     may_edit = plan["state"] == "draft" and may(actor, Action.DRAW_PLAN, path)
     steps = _steps(session, plan_id, actor, language)
-    return {"plan": plan, "may_edit": may_edit, **steps, **telling.everything(board)}
+    return {"plan": plan, "may_edit": may_edit, "town": board.setting.town, **steps, **telling.everything(board)}
 
 
 # --- Editing ---------------------------------------------------------------------------------------------------------
@@ -216,6 +218,10 @@ def edit(
 
 
 def _run(session: Session, work: Work, asked: Mapping[str, Any]) -> dict[str, Any]:
+    if asked["kind"] == "take_up":
+        from gis import desk_arrivals
+
+        return desk_arrivals.take_up(session, work)
     if asked["kind"] != "accept":
         return edits.run(work, asked)
     from gis import proposals
@@ -400,7 +406,7 @@ def changes(
     seq = entries[-1].seq if len(entries) == most else (row.seq or 0)
     return {
         "seq": seq, "status": row.status, "is_gap": since < (row.closed_seq or 0), "changes": told,
-        "comments_open": plan_steps.count_open_comments(session, plan_id),
+        "comments_open": plan_steps.count_open_comments(session, plan_id), "town": desk_rows.last_import(session),
     }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ def _setting(session: Session, plan_id: int) -> Setting:
     plan = plans.get(session, plan_id)
     rule_set = rules.value(rules.get(session, plan.rule_set_id))
     known = {"plan": plan_id}
+    town = last_import(session)  # before what it brought: one that ends meanwhile is seen next time
     communities = {
         row.id: Community(row.id, row.code, row.name, _box(row), float(row.area))
         for row in session.execute(text(COMMUNITIES), known)
@@ -52,8 +53,13 @@ def _setting(session: Session, plan_id: int) -> Setting:
         plan_id, _zone(session, plan_id), _tiers(rule_set, plan.grid_depths), communities, compounds, buildings,
         people={row.code: row.people for row in session.execute(text(_PEOPLE), known)},
         incidents=tuple((row.lon, row.lat) for row in session.execute(text(_INCIDENTS), known)),
-        given=frozenset(session.scalars(text(_GIVEN), known)),
+        given=frozenset(session.scalars(text(_GIVEN), known)), town=town,
     )  # fmt: skip
+
+
+def last_import(session: Session) -> int:
+    """The number of the last import; imports wait for one another."""
+    return int(session.scalar(text("SELECT max(id) FROM import_run")) or 0)
 
 
 def _tiers(rule_set: RuleSet, depths: int) -> tuple[Tier, ...]:
@@ -308,7 +314,10 @@ def _write_parts(connection: Any, board: Board, rows: Rows) -> None:
     if moved:
         connection.execute(
             _MOVE_PARTS,
-            {"plan": plan, "ids": [part.id for part in moved], "cells": [part.cell for part in moved]},
+            {
+                "plan": plan, "ids": [part.id for part in moved], "cells": [part.cell for part in moved],
+                "households": [part.households for part in moved],
+            },
         )  # fmt: skip
     fresh = [part for key, part in rows.parts.items() if part is not None and key not in board.parts]
     if fresh:
@@ -355,8 +364,9 @@ def _span(first: int | None, last: int | None) -> str:
 
 _MOVE_PARTS = text(
     """
-    UPDATE grid_part SET grid_id = moved.cell
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:cells AS bigint[])) AS moved (id, cell)
+    UPDATE grid_part SET grid_id = moved.cell, households = moved.households
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:cells AS bigint[]), CAST(:households AS integer[]))
+        AS moved (id, cell, households)
     WHERE plan_id = :plan AND building_part_id = moved.id
     """
 )

@@ -5,7 +5,7 @@ Imported only when a plan is opened that has no ground yet: it brings the whole 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,10 @@ Made = list[tuple[int, Faces, list[int], list[int]]]
 """A community, its faces, the cell over each of its grounds, and its buildings by number."""
 
 
-def surveyed(session: Session, plan_id: int, *, processes: int | None = 1) -> Made:
-    """Survey the communities of a plan along its cells; writes nothing.
+def surveyed(
+    session: Session, plan_id: int, *, communities: Collection[int] | None = None, processes: int | None = 1
+) -> Made:
+    """Survey the communities of a plan, or some of them, along its cells; writes nothing.
 
     Notes
     -----
@@ -42,7 +44,11 @@ def surveyed(session: Session, plan_id: int, *, processes: int | None = 1) -> Ma
     plan = plans.get(session, plan_id)
     rule_set = rules.value(rules.get(session, plan.rule_set_id))
     known = {"plan": plan_id}
-    codes = {row.code: row.id for row in session.execute(text(COMMUNITIES), known)}
+    codes = {
+        row.code: row.id
+        for row in session.execute(text(COMMUNITIES), known)
+        if communities is None or row.id in communities
+    }
     town = town_of(session, community_ids=list(codes.values()))
     building_ids = {
         row.code: row.id for row in session.execute(text("SELECT id, code FROM building WHERE area_id IN "

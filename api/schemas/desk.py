@@ -15,7 +15,7 @@ Line = Annotated[list[Point], Field(min_length=2, max_length=5_000)]
 RequestId = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[\w.:-]+$")]
 Kind = Literal[
     "move", "new", "reparent", "merge", "split", "cut", "reshape", "break", "join", "lock", "unlock", "dedicate",
-    "rename", "accept",
+    "rename", "accept", "take_up",
 ]  # fmt: skip
 
 # What each kind cannot be without.

@@ -203,6 +203,8 @@ class Setting:
     """Places of open incidents."""
     given: frozenset[str] = frozenset()
     """Codes that cells of these communities bear or ever bore."""
+    town: int = 0
+    """The import after which this was read: a later one may have brought buildings."""
 
     @property
     def lowest(self) -> int:

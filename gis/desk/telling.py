@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import shapely
 
-from gis.desk.board import Board, Cell, Edge, Face, Part, Rows
+from gis.desk.board import Board, Building, Cell, Compound, Edge, Face, Part, Rows
 
 Told = dict[str, Any]
 
@@ -35,6 +35,20 @@ def part(row: Part) -> Told:
     }  # fmt: skip
 
 
+def building(board: Board, row: Building) -> Told:
+    """A building, whether the plan knows it or not."""
+    return {
+        "id": row.id, "code": row.code, "name": row.name, "community": row.community, "households": row.households,
+        "compound": row.compound, "use": row.use, "floors": row.floors, "units": row.units, "lon": row.lon,
+        "lat": row.lat, "locked": ("building", row.id) in board.locks,
+    }  # fmt: skip
+
+
+def compound(row: Compound) -> Told:
+    """A compound."""
+    return {"id": row.id, "code": row.code, "name": row.name, "households": row.households, "bbox": row.bbox}
+
+
 def tiers(board: Board) -> list[Told]:
     """The grid tiers with their bands."""
     return [
@@ -54,18 +68,8 @@ def everything(board: Board) -> Told:
         "seq": board.seq,
         "tiers": tiers(board),
         "cells": [cell(board, row) for row in board.cells.values()],
-        "buildings": [
-            {
-                "id": one.id, "code": one.code, "name": one.name, "community": one.community,
-                "households": one.households, "compound": one.compound, "use": one.use, "floors": one.floors,
-                "units": one.units, "lon": one.lon, "lat": one.lat, "locked": ("building", one.id) in board.locks,
-            }
-            for one in setting.buildings.values()
-        ],
-        "compounds": [
-            {"id": one.id, "code": one.code, "name": one.name, "households": one.households, "bbox": one.bbox}
-            for one in setting.compounds.values()
-        ],
+        "buildings": [building(board, one) for one in setting.buildings.values()],
+        "compounds": [compound(one) for one in setting.compounds.values()],
         "parts": [part(row) for row in board.parts.values()],
         "communities": [
             {"id": one.id, "code": one.code, "name": one.name, "bbox": one.bbox, "ground_m2": round(one.ground_m2, 1)}
@@ -131,7 +135,11 @@ def change(before: Board, after: Board, rows: Rows) -> Told:
     buildings = {item: held for (kind, item), held in rows.locks.items() if kind == "building"}
     told = {key for key, row in rows.cells.items() if row is not None}
     told |= {item for kind, item in rows.locks if kind == "cell" and item in after.cells}
+    arrived = _arrived(before, after, rows)
+    compounds = {one.compound for one in arrived if one.compound in after.setting.compounds}
     return {
+        "buildings": [building(after, one) for one in arrived],
+        "compounds": [compound(one) for key, one in after.setting.compounds.items() if key in compounds],
         "cells": [cell(after, after.cells[key]) for key in sorted(told)],
         "removed_cells": removed,
         "parts": [part(row) for row in rows.parts.values() if row is not None],
@@ -141,6 +149,13 @@ def change(before: Board, after: Board, rows: Rows) -> Told:
         "land": [[key, after.cell_of(after.faces[key])] for key in sorted(moved) if key in after.faces],
         "ground": _ground_change(after, rows) if rows.changes_ground else None,
     }
+
+
+def _arrived(before: Board, after: Board, rows: Rows) -> list[Building]:
+    """Buildings that have ground now, and had none."""
+    whose = {row.building for row in rows.faces.values() if row is not None and row.building is not None}
+    known = after.setting.buildings
+    return [known[key] for key in sorted(whose) if not before.faces_of.get(key) and key in known]
 
 
 def _ground_change(after: Board, rows: Rows) -> Told:

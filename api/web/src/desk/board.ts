@@ -83,6 +83,7 @@ export class Board {
   private readonly partsOfBuilding = new Map<Id, Set<Id>>();
   private readonly buildingsOfCompound = new Map<Id, Id[]>();
   private readonly facesOfPart = new Map<Id, Set<BoardFace>>();
+  private readonly groundOfBuilding = new Map<Id, Set<BoardFace>>();
   private readonly partsOfCell = new Map<Id, Set<Id>>();
   private readonly landOfCell = new Map<Id, Set<BoardFace>>();
   private readonly childrenOf = new Map<Id, Set<Id>>();
@@ -175,11 +176,14 @@ export class Board {
   }
 
   facesOfBuilding(building: Id): BoardFace[] {
-    const found = new Set<BoardFace>();
-    for (const part of this.partsOfBuilding.get(building) ?? []) {
-      for (const face of this.facesOfPart.get(part) ?? []) found.add(face);
-    }
-    return [...found];
+    return [...(this.groundOfBuilding.get(building) ?? [])];
+  }
+
+  /** Buildings that came by an import after the ground was surveyed: neither parts nor ground know them. */
+  newcomers(): DeskBuilding[] {
+    return [...this.buildings.values()].filter(
+      ({ id }) => !this.groundOfBuilding.get(id)?.size && !this.partsOfBuilding.get(id)?.size,
+    );
   }
 
   isLand(face: BoardFace): boolean {
@@ -372,14 +376,25 @@ export class Board {
   /** Take over what the server says; returns the cells that are different now, and those of their ground. */
   apply(change: Change): Set<Id> {
     const touched = new Set<Id>([...change.cells.map((cell) => cell.id), ...change.removed_cells]);
+    for (const compound of change.compounds ?? []) this.compounds.set(compound.id, compound);
+    for (const building of change.buildings ?? []) this.putBuilding(building);
     if (change.ground) this.dropGround(change.ground);
     for (const cell of change.cells) this.putCell(cell);
-    for (const id of change.removed_parts) this.dropPart(id);
-    for (const part of change.parts) this.putPart(part);
+    const other = new Set<Id>();
+    for (const id of change.removed_parts) {
+      const part = this.parts.get(id);
+      if (part) other.add(part.building);
+      this.dropPart(id);
+    }
+    for (const part of change.parts) {
+      if (!this.parts.has(part.id)) other.add(part.building);
+      this.putPart(part);
+    }
     if (change.ground) {
       for (const face of change.ground.faces) this.putFace(face);
       for (const edge of change.ground.edges) this.putEdge(edge);
     }
+    for (const building of other) this.rehome(building);
     for (const [id, cell] of change.land) {
       const face = this.faces.get(id);
       if (face) this.putLand(face, cell);
@@ -420,6 +435,24 @@ export class Board {
     if (part.cell !== null) add(this.partsOfCell, part.cell, part.id);
   }
 
+  private putBuilding(building: DeskBuilding): void {
+    const { id, compound } = building;
+    if (!this.buildings.has(id) && compound !== null) push(this.buildingsOfCompound, compound, id);
+    this.buildings.set(id, building);
+  }
+
+  /** The faces of a building carry the parts that it has now: those of the staircases whose ground they are. */
+  private rehome(building: Id): void {
+    const parts = this.buildingParts(building).map((id) => this.parts.get(id)!);
+    for (const face of this.facesOfBuilding(building)) {
+      for (const id of face.parts) this.facesOfPart.get(id)?.delete(face);
+      const { unit_from, unit_to } = face.feature.properties;
+      const on = parts.filter((part) => isOn(part, unit_from, unit_to));
+      face.parts = on.map(({ id }) => id).sort((a, b) => a - b);
+      for (const id of face.parts) add(this.facesOfPart, id, face);
+    }
+  }
+
   private dropPart(id: Id): void {
     const old = this.parts.get(id);
     if (!old) return;
@@ -456,6 +489,7 @@ export class Board {
     this.faces.set(id, face);
     this.index.add(face);
     for (const part of parts) add(this.facesOfPart, part, face);
+    if (building !== null) add(this.groundOfBuilding, building, face);
     this.putLand(face, land);
   }
 
@@ -465,6 +499,7 @@ export class Board {
     this.index.remove(face);
     if (face.land !== null) this.landOfCell.get(face.land)?.delete(face);
     for (const part of face.parts) this.facesOfPart.get(part)?.delete(face);
+    if (face.building !== null) this.groundOfBuilding.get(face.building)?.delete(face);
     this.faces.delete(id);
   }
 
@@ -495,6 +530,11 @@ export class Board {
     this.edges.delete(id);
   }
 }
+
+const isOn = (part: DeskPart, from: number | null, to: number | null): boolean =>
+  from === null ||
+  part.unit_from === null ||
+  (from <= (part.unit_to ?? part.unit_from) && part.unit_from <= (to ?? from));
 
 function add<K, T>(sets: Map<K, Set<T>>, key: K, item: T): void {
   const set = sets.get(key);

@@ -90,6 +90,8 @@ export interface DeskView {
   plan: Plan;
   seq: number;
   may_edit: boolean;
+  /** The last import that this was read after. */
+  town: number;
   locked_all?: boolean;
   undo: Step;
   redo: Step;
@@ -106,6 +108,9 @@ export interface FaceProperties {
   building: Id | null;
   cell: Id | null;
   parts: Id[];
+  /** The staircases whose ground it is; null for all. */
+  unit_from: number | null;
+  unit_to: number | null;
   area_m2: number;
 }
 
@@ -143,7 +148,8 @@ export type Edit =
   | { kind: "dedicate"; cell: Id; is_dedicated: boolean }
   | { kind: "rename"; cell: Id; name: string }
   | { kind: "batch"; edits: Edit[] }
-  | { kind: "accept"; proposal: Id; cells?: Id[] };
+  | { kind: "accept"; proposal: Id; cells?: Id[] }
+  | { kind: "take_up" };
 
 export interface GroundChange {
   removed_faces: Id[];
@@ -160,6 +166,9 @@ export interface Change {
   kind: string;
   summary: Summary;
   undoes: number | null;
+  /** Those that got ground by it: new ones that an import brought. */
+  buildings: DeskBuilding[];
+  compounds: DeskCompound[];
   cells: DeskCell[];
   removed_cells: Id[];
   parts: DeskPart[];
@@ -176,6 +185,8 @@ export interface Changes {
   seq: number;
   /** The state of the plan: told at once when somebody takes a step with it. */
   status?: string;
+  /** The last import: a later one than the page's may have brought buildings. */
+  town?: number;
   /** The plan was made anew, so that changes do not tell all. */
   is_gap?: boolean;
   changes: Change[];
