@@ -45,6 +45,7 @@ _HTTP_CODES = {
     400: "http.bad_request",
     404: "http.no_such_address",
     405: "http.method_not_allowed",
+    406: "http.not_acceptable",
     413: "http.too_large",
     415: "http.unsupported_media_type",
 }

@@ -9,16 +9,18 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.access import Access
-from api.deps import Language, Now, Services, ServicesDep, SessionDep, allow, allow_known, answer
+from api.deps import Language, Now, Problem, Services, ServicesDep, SessionDep, allow, allow_known, answer
+from api.errors import MEDIA_TYPE
 from api.routes.plans import PlanId
 from api.schemas.desk import BatchRequest, EditRequest, NewDraft, Step
 from api.schemas.lists import Items
 from gis import desk_checks, desk_log, listing, plan_copy, plan_review
 from gis.db import unit_of_work
-from gis.desk import telling
+from gis.desk import columns, telling
 from gis.permissions import Action, Actor, scopes
 
 router = APIRouter(prefix="/api/v1/plans", tags=["desk"])
@@ -30,6 +32,8 @@ LONGEST_WAIT_S = 55
 RECHECK_S = 5.0
 """A poll looks by itself so often while no notices are heard."""
 
+grounds = columns.Grounds()
+
 
 @router.get("/{plan_id}/desk", summary="A plan on the desk", response_model=dict[str, Any])
 def show(session: SessionDep, actor: Viewer, plan_id: PlanId, language: Language) -> Response:
@@ -38,18 +42,59 @@ def show(session: SessionDep, actor: Viewer, plan_id: PlanId, language: Language
     return answer(desk_log.opened(session, plan_id, actor=actor, language=language))
 
 
-@router.get("/{plan_id}/desk/ground", summary="The ground of a plan on the desk", response_model=dict[str, Any])
+@router.get(
+    "/{plan_id}/desk/ground",
+    summary="The ground of a plan on the desk",
+    response_model=dict[str, Any],
+    responses={
+        200: {"content": {columns.MEDIA_TYPE: {}}},
+        304: {"description": "As it was"},
+        406: {"model": Problem, "description": "A form that is not known", "content": {MEDIA_TYPE: {}}},
+    },
+)
 def ground(
-    session: SessionDep, actor: Viewer, plan_id: PlanId, if_none_match: Annotated[str | None, Header()] = None
+    session: SessionDep,
+    actor: Viewer,
+    plan_id: PlanId,
+    accept: Annotated[str, Header()] = "*/*",
+    accept_encoding: Annotated[str, Header()] = "",
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Faces and the lines between them; their shapes change only when faces are split."""
+    """Faces and the lines between them; their shapes change only when faces are split.
+
+    As GeoJSON with the cell of each face, or, to `Accept: application/vnd.wangge.ground; form=1`, as the columns of
+    `gis.desk.columns`, an eighth of it.
+    """
     plan_review.require_whole(session, plan_id, actor=actor)
+    is_packed = _wants_columns(accept)
     board = desk_log.open_board(session, plan_id)
-    tag = f'"{plan_id}-{board.ground}-{board.seq}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    tag = f'"{columns.mark(board)}"' if is_packed else f'"{plan_id}-{board.ground}-{board.seq}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
     if if_none_match is not None and tag in if_none_match:
         return Response(status_code=304, headers=headers)
-    return answer(telling.ground(board), headers=headers)
+    if not is_packed:
+        return answer(telling.ground(board), headers=headers)
+    data = grounds.gzipped(str(session.get_bind().engine.url), board)
+    if "gzip" not in accept_encoding:
+        return Response(columns.gunzipped(data), 200, headers, columns.MEDIA_TYPE)
+    return Response(data, 200, {**headers, "Content-Encoding": "gzip"}, columns.MEDIA_TYPE)
+
+
+def _wants_columns(accept: str) -> bool:
+    """Whether columns are asked for.
+
+    Raises
+    ------
+    HTTPException
+        406 where they are asked for in forms that are not known, and nothing else would do.
+    """
+    ranges = [[word.strip().lower() for word in one.split(";")] for one in accept.split(",")]
+    forms = [words[1:] for words in ranges if words[0] == columns.MEDIA_TYPE]
+    if any(f"form={columns.FORM}" in words for words in forms):
+        return True
+    if forms and not {words[0] for words in ranges} & {"application/json", "application/*", "*/*"}:
+        raise HTTPException(406)
+    return False
 
 
 @router.post("/{plan_id}/edits", summary="Change a draft", response_model=dict[str, Any])

@@ -76,7 +76,14 @@ def everything(board: Board) -> Told:
             for one in setting.communities.values()
         ],
         "locked_all": ("all", 0) in board.locks,
+        "ground": board.ground,
+        "land": land(board),
     }  # fmt: skip
+
+
+def land(board: Board) -> list[list[int | None]]:
+    """Faces that no part stands on, and the cell of each: what `gis.desk.columns` leaves out."""
+    return [[key, board.cell_of(face)] for key, face in board.faces.items() if not board.parts_on(face)]
 
 
 def faces(board: Board, rows: list[Face]) -> list[Told]:

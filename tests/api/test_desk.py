@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from gis.desk.columns import parted
+
 _numbers = itertools.count()
 
 
@@ -80,6 +82,58 @@ def test_the_ground_is_kept_by_browsers_until_it_changes(service: Any) -> None:
     part, _, other = two_cells(desk)
     assert send(service, plan, "move", parts=[part["id"]], to=other["id"]).status_code == 200
     assert browser.get(f"/api/v1/plans/{plan}/desk/ground", headers={"If-None-Match": tag}).status_code == 200
+
+
+COLUMNS = "application/vnd.wangge.ground"
+
+
+def test_the_ground_as_columns_is_kept_until_faces_are_split(service: Any) -> None:
+    plan = draft(service)
+    desk = opened(service, plan)
+    browser = service.as_("planner")
+    asked = {"Accept": f"{COLUMNS};form=2, {COLUMNS}; form=1"}
+    answer = browser.get(f"/api/v1/plans/{plan}/desk/ground", headers=asked)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, COLUMNS)
+    assert "Accept" in answer.headers["Vary"]
+    head, told = parted(answer.content)
+    assert (head["form"], head["ground"]) == (1, desk["ground"])
+    geojson = browser.get(f"/api/v1/plans/{plan}/desk/ground").json()
+    assert len(told["face_id"]) == len(geojson["faces"]["features"])
+    known = {**asked, "If-None-Match": answer.headers["ETag"]}
+    part, _, other = two_cells(desk)
+    assert send(service, plan, "move", parts=[part["id"]], to=other["id"]).status_code == 200
+    again = browser.get(f"/api/v1/plans/{plan}/desk/ground", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    plain = browser.get(f"/api/v1/plans/{plan}/desk/ground", headers={**asked, "Accept-Encoding": "identity"})
+    assert plain.content == answer.content
+    assert "Content-Encoding" not in plain.headers
+    assert send(service, plan, "break", building=part["building"], by="units", cuts=[1]).status_code == 200
+    changed = browser.get(f"/api/v1/plans/{plan}/desk/ground", headers=known)
+    assert changed.status_code == 200
+    assert parted(changed.content)[0]["ground"] == opened(service, plan)["ground"] == desk["ground"] + 1
+
+
+def test_forms_of_the_ground_that_nobody_knows_are_refused(service: Any) -> None:
+    browser, path = service.as_("planner"), f"/api/v1/plans/{draft(service)}/desk/ground"
+    for asked in (f"{COLUMNS}; form=2", COLUMNS):
+        refused = browser.get(path, headers={"Accept": asked})
+        assert (refused.status_code, refused.json()["code"]) == (406, "http.not_acceptable")
+        told = browser.get(path, headers={"Accept": f"{asked}, application/json"})
+        assert told.headers["Content-Type"] == "application/json"
+
+
+def test_the_columns_are_for_those_who_may_see_all_of_a_plan(service: Any) -> None:
+    asked = {"Accept": f"{COLUMNS}; form=1"}
+    for plan, others in (
+        (draft(service), ("officer", "viewer", "dispatcher", None)),
+        (service.plan_id, ("viewer1", "dispatcher0", "nobody", None)),
+    ):
+        path = f"/api/v1/plans/{plan}/desk/ground"
+        seen = service.as_("planner").get(path, headers=asked)
+        assert seen.status_code == 200
+        for who in others:  # also where the bytes are kept already, and where their tag is known
+            for headers in (asked, {**asked, "If-None-Match": seen.headers["ETag"]}):
+                assert service.as_(who).get(path, headers=headers).status_code in (401, 403, 404), who
 
 
 def test_a_plan_in_force_is_read_only(service: Any) -> None:
