@@ -22,6 +22,7 @@ from api.live_front import LivePath
 from api.locating import FastLocate
 from api.ogc import TilePaths
 from api.routes import ROUTERS, geotag_runs, taking
+from api.surveying import Surveyor
 from gis import spelling
 from gis.db import make_engine
 from gis.in_force import Keeper
@@ -81,6 +82,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         few=CapacityLimiter(deps.FEW),
         bodies=CapacityLimiter(8),
         crunchers=CapacityLimiter(max(1, (os.cpu_count() or 2) // 2)),
+        surveyor=Surveyor(url),
     )
 
     @asynccontextmanager
@@ -90,6 +92,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
                 spelling.warm()
                 gc.freeze()  # modules and routes stay: a large request must not have them looked through for garbage
                 yield
+        services.surveyor.close()
         services.engine.dispose()
         news_engine.dispose()
 

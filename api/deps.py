@@ -38,6 +38,7 @@ from gis.settings import Settings
 if TYPE_CHECKING:
     from api.live import Broadcaster
     from api.locating import FastLocate
+    from api.surveying import Surveyor
 
 
 MAX_SESSIONS = 20
@@ -81,6 +82,7 @@ class Services:
     """Large bodies that are held in memory at a time."""
     crunchers: CapacityLimiter
     """Threads that work on large bodies: so few that everybody else is still answered."""
+    surveyor: Surveyor
 
 
 class Problem(BaseModel):

@@ -12,33 +12,60 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import shapely
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from gis import desk_rows, listing, messages, plan_steps
-from gis.db import audit, unit_of_work
+from gis.db import audit
 from gis.desk import edits, from_division, telling
 from gis.desk.apply import Cut, Work
 from gis.desk.board import Board, Rows
 from gis.desk.packing import packed, unpacked
 from gis.desk.restoring import restore
-from gis.errors import Conflict, InvalidInput, StaleRevision
+from gis.errors import Conflict, InvalidInput, StaleRevision, Unavailable
 from gis.models import AdminArea, Plan, PlanDesk, PlanEdit, PlanLock
 from gis.permissions import Action, Actor, may, scopes
 from gis.plan_storing import locked_draft, next_ids, part_ids
 
-_LOCK = 7_306_812  # any number of our own: one surveys a plan, the others wait
+LOCK = 7_306_812  # any number of our own: one surveys a plan, the others wait
+FEW_CELLS = 40
+"""A plan with so many lowest cells is surveyed while one waits: half a second."""
 MOST_TO_CATCH_UP = 200
 SITTING = timedelta(minutes=30)
 """Somebody's edits without a longer pause are one line of the audit log."""
 
 KEPT = 8
 """Boards that a process keeps."""
+
+
+class NotSurveyed(Unavailable):
+    """The ground of a plan is not there yet, and making it takes long."""
+
+
+class Watch(Protocol):
+    """Whoever wants to know how far the making of a plan's ground is."""
+
+    def tell(self, step: str, share: float = 0.0, done: int = 0, total: int = 0) -> None:
+        """Hear which of `gis.models.desk.SURVEY_STEPS` it is at, its share, and communities done."""
+
+    def cancelled(self) -> bool:
+        """Whether nobody wants it any more."""
+
+
+class _Unwatched:
+    def tell(self, step: str, share: float = 0.0, done: int = 0, total: int = 0) -> None:
+        """Nobody hears it."""
+
+    def cancelled(self) -> bool:
+        return False
+
+
+UNWATCHED = _Unwatched()
 
 
 class Boards:
@@ -76,35 +103,68 @@ boards = Boards()
 
 
 def open_board(session: Session, plan_id: int) -> Board:
-    """The board of a plan as it is now; made ready the first time."""
+    """The board of a plan as it is now. What takes a second to make ready is made so: small plans, and fresh copies.
+
+    Raises
+    ------
+    NotSurveyed
+        ``desk.surveying`` for a plan whose ground is a long work; `gis.survey_runs` does it.
+    """
     desk = session.get(PlanDesk, plan_id, populate_existing=True)
-    status = session.scalar(select(Plan.status).where(Plan.id == plan_id))
-    if desk is None or not desk.is_ready or (status == "draft" and not desk.is_aligned):
-        return _prepared(session, plan_id)
+    if desk is None or not is_ready(session, desk):
+        return make_ready(session, plan_id, is_quick=True)
     return current(session, desk)
 
 
-def _prepared(session: Session, plan_id: int, *, processes: int | None = 1) -> Board:
-    """Put ground under a plan: one does, the others wait for it, and the plan is locked only when it is there."""
-    session.execute(text("SET LOCAL lock_timeout = '15min'"))
-    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-    session.execute(text("SELECT pg_advisory_xact_lock(:kind, :plan)"), {"kind": _LOCK, "plan": plan_id % 2**31})
+def is_ready(session: Session, desk: PlanDesk | None) -> bool:
+    """Whether a plan has ground, and a draft's cells are the unions of theirs."""
+    if desk is None or not desk.is_ready:
+        return False
+    return desk.is_aligned or session.scalar(select(Plan.status).where(Plan.id == desk.plan_id)) != "draft"
+
+
+def make_ready(
+    session: Session, plan_id: int, *, is_quick: bool = False, processes: int | None = 1, watch: Watch = UNWATCHED
+) -> Board:
+    """Put ground under a plan: one does, the others wait for it, and the plan is locked only when it is there.
+
+    Parameters
+    ----------
+    is_quick : bool
+        Only if it takes no more than a second.
+    processes : int, optional
+        As `gis.spreading.spread`.
+    watch : Watch
+        Is told how far it is, and asked whether to go on.
+
+    Raises
+    ------
+    NotSurveyed
+        If it would take long.
+    InvalidInput
+        ``partition.cancelled`` if the watch does not want it any more.
+    """
+    if is_quick and session.scalar(_UNDER_WAY, {"plan": plan_id}):
+        raise NotSurveyed("desk.surveying", plan=plan_id)
+    hold(session, plan_id, is_quick=is_quick)
     session.execute(text("INSERT INTO plan_desk (plan_id) VALUES (:plan) ON CONFLICT DO NOTHING"), {"plan": plan_id})
     desk = session.get_one(PlanDesk, plan_id, populate_existing=True)
     plan = session.get_one(Plan, plan_id, populate_existing=True)
-    if desk.is_ready and (plan.status != "draft" or desk.is_aligned):
+    if is_ready(session, desk):
         return current(session, desk)
+    source = plan.recipe.get("copied_from") if plan.status == "draft" else None
+    desk_rows.clear_ground(session, plan_id)
+    copied = source is not None and desk_rows.copy_ground(session, int(source), plan_id)
+    if is_quick and not copied and desk_rows.count_lowest(session, plan_id) > FEW_CELLS:
+        raise NotSurveyed("desk.surveying", plan=plan_id)
     # Imported by who surveys: the service is spared the partitioner until then.
     from gis import desk_survey
 
-    source = plan.recipe.get("copied_from") if plan.status == "draft" else None
     revision = -1
     made: desk_survey.Made = []
-    desk_rows.clear_ground(session, plan_id)
-    copied = source is not None and desk_rows.copy_ground(session, int(source), plan_id)
     while not copied and revision != plan.revision:
         revision = plan.revision
-        made = desk_survey.surveyed(session, plan_id, processes=processes)
+        made = desk_survey.surveyed(session, plan_id, processes=processes, watch=watch)
         plan = session.get_one(Plan, plan_id, populate_existing=True, with_for_update=True)
     desk = session.get_one(PlanDesk, plan_id, populate_existing=True, with_for_update=True)
     if not copied:
@@ -112,12 +172,15 @@ def _prepared(session: Session, plan_id: int, *, processes: int | None = 1) -> B
     return desk_rows.align(session, desk, is_draft=plan.status == "draft")
 
 
-def prepare(engine: Engine, plan_id: int, *, processes: int | None = None) -> None:
-    """Put ground under a plan beforehand, so that nobody waits for it: for the worker, when it has made one."""
-    with unit_of_work(engine) as session:
-        desk = session.get(PlanDesk, plan_id)
-        if desk is None or not (desk.is_ready and desk.is_aligned):
-            _prepared(session, plan_id, processes=processes)
+def hold(session: Session, plan_id: int, *, is_quick: bool = False) -> None:
+    """Be the one who puts ground under a plan until the transaction ends; wait if somebody else is."""
+    if not is_quick:
+        session.execute(text("SET LOCAL lock_timeout = '15min'"))
+        session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    session.execute(text("SELECT pg_advisory_xact_lock(:kind, :plan)"), {"kind": LOCK, "plan": plan_id % 2**31})
+
+
+_UNDER_WAY = text("SELECT EXISTS (SELECT FROM plan_survey WHERE plan_id = :plan AND state <> 'done')")
 
 
 def current(session: Session, desk: PlanDesk) -> Board:
@@ -296,7 +359,7 @@ def _desk(session: Session, plan_id: int) -> PlanDesk:
     """The desk's row, held until the transaction ends; the plan is made ready first if it is not."""
     desk = session.get(PlanDesk, plan_id, populate_existing=True, with_for_update=True)
     if desk is None or not (desk.is_ready and desk.is_aligned):
-        _prepared(session, plan_id)
+        make_ready(session, plan_id, is_quick=True)
         desk = session.get_one(PlanDesk, plan_id, populate_existing=True, with_for_update=True)
     return desk
 

@@ -167,6 +167,16 @@ def clear_ground(session: Session, plan_id: int) -> None:
         session.execute(text(f"DELETE FROM {table} WHERE plan_id = :plan"), {"plan": plan_id})
 
 
+def count_lowest(session: Session, plan_id: int) -> int:
+    """Cells of a plan's lowest tier: what a survey takes time for."""
+    return int(session.scalar(text(_COUNT_LOWEST), {"plan": plan_id}) or 0)
+
+
+_COUNT_LOWEST = (
+    "SELECT count(*) FROM grid JOIN plan ON plan.id = plan_id WHERE plan_id = :plan AND grid_depth = grid_depths"
+)
+
+
 def align(session: Session, desk: PlanDesk, *, is_draft: bool) -> Board:
     """Note that a plan has ground; a draft's cells get the unions of their faces (a published plan is frozen)."""
     desk.is_ready, desk.is_aligned, desk.ground = True, is_draft, desk.ground + 1

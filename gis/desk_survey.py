@@ -17,6 +17,7 @@ from gis import plans, rules
 from gis.coverage import stitched_wgs84
 from gis.desk.board import Cell, Part
 from gis.desk.faces import Faces, Home, Place, faces_of
+from gis.desk_log import UNWATCHED, Watch
 from gis.desk_rows import CELLS, COMMUNITIES, MINE, PARTS, cell_of, part_of
 from gis.geometry import Geometries
 from gis.partition.division_of import jobs_of
@@ -28,19 +29,35 @@ from gis.town_rows import town_of
 LITTLE_WORK = 1_500
 """Buildings; starting processes costs about as much as surveying so many."""
 
+HOMES_A_CELL = 10
+"""Buildings that take as long as a cell."""
+BEFORE_STORING = 0.96
+"""Of the work, measured on the demo town."""
+
 Made = list[tuple[int, Faces, list[int], list[int]]]
 """A community, its faces, the cell over each of its grounds, and its buildings by number."""
 
 
 def surveyed(
-    session: Session, plan_id: int, *, communities: Collection[int] | None = None, processes: int | None = 1
+    session: Session,
+    plan_id: int,
+    *,
+    communities: Collection[int] | None = None,
+    processes: int | None = 1,
+    watch: Watch = UNWATCHED,
 ) -> Made:
     """Survey the communities of a plan, or some of them, along its cells; writes nothing.
+
+    Raises
+    ------
+    InvalidInput
+        ``partition.cancelled`` if the watch does not want it any more.
 
     Notes
     -----
     The demo town (240 grids, 1,480 micro-grids, 2,756 buildings): 15 s of one core.
     """
+    watch.tell("reading")
     plan = plans.get(session, plan_id)
     rule_set = rules.value(rules.get(session, plan.rule_set_id))
     known = {"plan": plan_id}
@@ -65,13 +82,48 @@ def surveyed(
             places.append(place)
             rest.append((community, plots, list(numbers)))
     few = len(building_ids) <= LITTLE_WORK
-    order = sorted(range(len(places)), key=lambda i: -len(places[i].cells))
-    faces = dict(spread(_survey_place, places, order=order, processes=1 if few else processes))
+    meter = _Meter(watch, [len(place.cells) + len(place.homes) / HOMES_A_CELL for place in places])
+    order = sorted(range(len(places)), key=lambda i: -meter.weights[i])
+    made = spread(
+        _survey_place, places, order=order, processes=1 if few else processes, cancelled=watch.cancelled,
+        progress=meter.within,
+    )  # fmt: skip
+    faces = {}
+    for number, answer in made:
+        faces[number] = answer
+        meter.done(number)
+    watch.tell("storing", BEFORE_STORING, len(places), len(places))
     return [(community, faces[i], plots, numbers) for i, (community, plots, numbers) in enumerate(rest)]
 
 
-def _survey_place(place: Place, _signals: Signals | None = None) -> Faces:
-    return faces_of(place)
+class _Meter:
+    """How far a survey is: communities count by what they take, cells most of it."""
+
+    def __init__(self, watch: Watch, weights: Sequence[float]) -> None:
+        self.weights = weights
+        self._watch = watch
+        self._shares = [0.0] * len(weights)
+        self._done = 0
+        self._tell()
+
+    def within(self, number: int, share: float, _best: float = 0.0) -> None:
+        """Hear how far a community is."""
+        self._shares[number] = max(self._shares[number], share)
+        self._tell()
+
+    def done(self, number: int) -> None:
+        """Hear that a community is there."""
+        self._done += 1
+        self.within(number, 1.0)
+
+    def _tell(self) -> None:
+        parts = sum(weight * share for weight, share in zip(self.weights, self._shares, strict=True))
+        share = BEFORE_STORING * parts / max(sum(self.weights), 1e-9)
+        self._watch.tell("surveying", share, self._done, len(self.weights))
+
+
+def _survey_place(place: Place, signals: Signals | None = None) -> Faces:
+    return faces_of(place, None if signals is None else lambda share: signals.progress(share, 0.0))
 
 
 def _place(

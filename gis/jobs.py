@@ -19,7 +19,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from gis import (
-    desk_log,
     geotag_runs,
     incident_tally,
     plan_redraw,
@@ -31,10 +30,11 @@ from gis import (
     proposals,
     rules,
     search_index,
+    survey_runs,
 )
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
-from gis.models import GeotagRun, Plan, PlanRun, ProposalRun
+from gis.models import GeotagRun, Plan, PlanRun, PlanSurvey, ProposalRun
 from gis.permissions import SYSTEM, Actor
 from gis.plan_redraw import Wish
 from gis.rule_set import RuleSet
@@ -46,11 +46,13 @@ log = logging.getLogger("wangge.jobs")
 QUEUE = "partition"
 GEOTAG = "geotag"
 PRINT = "print"
+SURVEY = "survey"
 UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
 PROPOSE_TASK = "wangge:propose"
 GEOTAG_TASK = "wangge:geotag_file"
 PRINT_TASK = "wangge:print_plan"
+SURVEY_TASK = "wangge:survey_plan"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
 ENOUGH = '{"is_enough": true}'  # in the recipe of a draft whose run is to end with the best so far
@@ -83,6 +85,11 @@ def _with_tasks(app: App) -> App:
     def propose(context: JobContext, run_id: int) -> None:
         """Divide a draft, or some cells of it, again, and keep the divisions beside it."""
         proposal_runs.do_run(context.additional_context["engine"], run_id, clock=_now)
+
+    @tasks.task(name="survey_plan", pass_context=True)
+    def survey_plan(context: JobContext, plan_id: int) -> None:
+        """Put ground under a plan, for the desk."""
+        survey_runs.do_run(context.additional_context["engine"], plan_id, clock=_now)
 
     @tasks.task(name="print_plan", pass_context=True)
     def print_plan(context: JobContext, ticket: str) -> None:
@@ -124,7 +131,9 @@ def _with_tasks(app: App) -> App:
     @tasks.task(name="bury", pass_context=True, queue=UPKEEP, queueing_lock="bury")
     def bury(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
         """Mark what dead workers, here or on other machines, have left unfinished."""
-        mark_interrupted(context.additional_context["engine"], now=_now())
+        of = context.additional_context
+        mark_interrupted(of["engine"], now=_now())
+        _revive_surveys(of["engine"], of["jobs"])
 
     app.add_tasks_from(tasks, namespace="wangge")
     return app
@@ -144,14 +153,16 @@ def work(
     settings : Settings, optional
         Say where files lie; by default those of the environment.
     """
+    jobs = deferring_app(url)
     mark_interrupted(engine, now=_now())
+    _revive_surveys(engine, jobs)
     worker_app(url).run_worker(
-        queues=[QUEUE, GEOTAG, PRINT, UPKEEP],
+        queues=[QUEUE, SURVEY, GEOTAG, PRINT, UPKEEP],
         name=name,
-        concurrency=4,  # partitions wait for one another by their lock, files and prints too; upkeep waits for neither
+        concurrency=5,  # each kind of work waits for its like by its lock; upkeep waits for none
         wait=not once,
         delete_jobs="successful",
-        additional_context={"engine": engine, "settings": settings or Settings()},
+        additional_context={"engine": engine, "jobs": jobs, "settings": settings or Settings()},
         install_signal_handlers=not once,
     )
 
@@ -206,6 +217,37 @@ def request_proposals(
         return task.defer(run_id=run_id)
 
     return proposals.request(session, plan_id, wish, defer=defer, actor=actor, now=now)
+
+
+def request_survey(
+    session: Session, plan_id: int, *, jobs: App, now: datetime, again: bool = False
+) -> PlanSurvey | None:
+    """The survey of a plan's ground is queued, in the session's transaction, unless that has been done.
+
+    Parameters
+    ----------
+    again : bool
+        Whether one that failed is wanted again.
+
+    Returns
+    -------
+    PlanSurvey or None
+        How it stands; ``None`` for a plan that has its ground.
+    """
+
+    def defer(plan: int) -> None:
+        connection = session.connection().connection.driver_connection
+        # One at a time: each spreads over the cores.
+        jobs.configure_task(SURVEY_TASK, queue=SURVEY, lock=SURVEY, connection=connection).defer(plan_id=plan)
+
+    return survey_runs.ask(session, plan_id, defer=defer, now=now, again=again)
+
+
+def _revive_surveys(engine: Engine, jobs: App) -> None:
+    """Those whose worker is dead are taken up again."""
+    with unit_of_work(engine) as session:
+        for plan_id in survey_runs.left_behind(session):
+            request_survey(session, plan_id, jobs=jobs, now=_now())
 
 
 def request_geotag(
@@ -493,15 +535,7 @@ def _divide_and_store(engine: Engine, run_id: int, *, clock: Callable[[], dateti
             .where(PlanRun.id == run_id)
             .values(state="done", done=PlanRun.total, finished_at=clock(), message=None)
         )
-    _prepare_desk(engine, plan_id, processes=processes)
-
-
-def _prepare_desk(engine: Engine, plan_id: int, *, processes: int | None) -> None:
-    """So that nobody waits for it who opens the draft; if it fails, opening does it."""
-    try:
-        desk_log.prepare(engine, plan_id, processes=processes)
-    except GridError:
-        log.exception("desk of plan %s", plan_id)
+    survey_runs.do_now(engine, plan_id, clock=clock, processes=processes)
 
 
 def _input(session: Session, plan_id: int) -> tuple[Town, RuleSet]:

@@ -35,13 +35,6 @@ RECHECK_S = 5.0
 grounds = columns.Grounds()
 
 
-@router.get("/{plan_id}/desk", summary="A plan on the desk", response_model=dict[str, Any])
-def show(session: SessionDep, actor: Viewer, plan_id: PlanId, language: Language) -> Response:
-    """Cells, buildings, parts and figures at one number of the log. The first time its ground is surveyed."""
-    plan_review.require_whole(session, plan_id, actor=actor)
-    return answer(desk_log.opened(session, plan_id, actor=actor, language=language))
-
-
 @router.get(
     "/{plan_id}/desk/ground",
     summary="The ground of a plan on the desk",

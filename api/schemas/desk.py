@@ -98,6 +98,26 @@ class BatchRequest(_Request, Batch):
     """A batch with the number of the log that the asker has seen."""
 
 
+class Failure(BaseModel):
+    """Why something ended badly, in the reader's language."""
+
+    code: str
+    params: dict[str, Any]
+    detail: str
+
+
+class Survey(BaseModel):
+    """How far the survey of a plan's ground is."""
+
+    state: Literal["queued", "running", "done", "failed"]
+    step: Literal["reading", "surveying", "storing"] | None
+    share: Annotated[float, Field(ge=0, le=1, description="Of the whole work")]
+    done: Annotated[int, Field(description="Communities surveyed")]
+    total: Annotated[int, Field(description="Communities of the plan")]
+    seconds_left: Annotated[int | None, Field(description="None until it can be told")]
+    error: Failure | None
+
+
 class Step(BaseModel):
     """An undo or a redo."""
 
@@ -112,3 +132,9 @@ class NewDraft(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Waiting(BaseModel):
+    """What is told while a plan's ground is surveyed."""
+
+    survey: Survey | None

@@ -9,7 +9,7 @@ staircases that a part of the plan holds; the others are land.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,11 +114,17 @@ class Borders:
     is_crossable: NDArray[np.bool_]
 
 
-def faces_of(place: Place) -> Faces:
-    """Survey a community along the borders of its cells."""
+def faces_of(place: Place, progress: Callable[[float], None] | None = None) -> Faces:
+    """Survey a community along the borders of its cells.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Is told the share that is done, now and then.
+    """
     lattice = Lattice.at(place.job.outline, place.job.zone)
     plot = _plot(place)
-    ground = survey(plot, place.job.zone)
+    ground = survey(plot, place.job.zone, progress)
     cell = _cell_of(ground, place.cells)
     segments = segments_of(ground.faces)
     name = _names(place, ground, cell)

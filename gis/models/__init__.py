@@ -5,7 +5,7 @@ from gis.models.approval import PlanComment
 from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
-from gis.models.desk import PlanDesk, PlanEdge, PlanEdit, PlanFace, PlanLock
+from gis.models.desk import PlanDesk, PlanEdge, PlanEdit, PlanFace, PlanLock, PlanSurvey
 from gis.models.geotag import GeotagRun
 from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent, IncidentTally
 from gis.models.live import LiveEvent
@@ -75,6 +75,7 @@ __all__ = [
     "PlanLock",
     "PlanReport",
     "PlanRun",
+    "PlanSurvey",
     "Poi",
     "PostRow",
     "Proposal",

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from gis.models.base import Base, Id, Ref, geometry, one_of
 
 LOCK_KINDS = ("cell", "building", "all")
+SURVEY_STATES = ("queued", "running", "done", "failed")
+SURVEY_STEPS = ("reading", "surveying", "storing")
 
 
 class PlanDesk(Base):
@@ -29,6 +31,39 @@ class PlanDesk(Base):
     closed_seq: Mapped[int] = mapped_column(server_default=text("0"))
     is_ready: Mapped[bool] = mapped_column(server_default=text("false"))
     is_aligned: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class PlanSurvey(Base):
+    """How far the survey of a plan's ground is, or why there is none; one a plan, whoever waits for it.
+
+    ``running`` holds only while somebody holds the plan's lock (`gis.survey_runs.is_held`): whoever died has let go.
+    """
+
+    __tablename__ = "plan_survey"
+    __table_args__ = (
+        CheckConstraint(one_of("state", SURVEY_STATES), name="state_known"),
+        CheckConstraint(one_of("step", SURVEY_STEPS), name="step_known"),
+        CheckConstraint("share BETWEEN 0 AND 1", name="share_range"),
+        CheckConstraint("done >= 0 AND total >= 0 AND done <= total", name="progress_range"),
+        CheckConstraint("(state IN ('done', 'failed')) = (finished_at IS NOT NULL)", name="end_timed"),
+        CheckConstraint("state <> 'failed' OR error_code IS NOT NULL", name="failure_named"),
+    )
+
+    plan_id: Mapped[Ref] = mapped_column(ForeignKey("plan.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[str] = mapped_column(server_default="queued")
+    step: Mapped[str | None]
+    share: Mapped[float] = mapped_column(server_default=text("0"))
+    """Of the whole work, by what communities weigh."""
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    total: Mapped[int] = mapped_column(server_default=text("0"))
+    """Communities."""
+    tries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    """How often it was begun since it was asked for."""
+    error_code: Mapped[str | None]
+    error_params: Mapped[dict[str, Any] | None]
+    asked_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
 
 
 class PlanFace(Base):

@@ -11,6 +11,7 @@ Voronoi polygons is what takes the time; here only the ridges between different 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -138,7 +139,7 @@ class Ground:
     parcel: IntArray
 
 
-def survey(plot: Plot, zone: int) -> Ground:
+def survey(plot: Plot, zone: int, progress: Callable[[float], None] | None = None) -> Ground:
     """Tile a community with atoms.
 
     Parameters
@@ -147,6 +148,8 @@ def survey(plot: Plot, zone: int) -> Ground:
         Cleaned: valid footprints that do not overlap.
     zone : int
         EPSG code of the metric system.
+    progress : callable, optional
+        Is told the share of the ground that is tiled.
     """
     lattice = Lattice.at(plot.outline, zone)
     outline = lattice.from_wgs84(np.array([plot.outline], dtype=object))[0]
@@ -166,6 +169,8 @@ def survey(plot: Plot, zone: int) -> Ground:
             fits = shapely.coverage_is_valid(lattice.to_metric(close.faces), gap_width=GAP_M)
             tile = close if fits and _left_out(close, houses) < _left_out(tile, houses) else tile
         tiles.append(tile)
+        if progress is not None:
+            progress(len(tiles) / len(regions.outline))
     faces = np.concatenate([tile.faces for tile in tiles])
     region = np.repeat(np.arange(len(tiles)), [len(tile.faces) for tile in tiles])
     if len(tiles) > 1:

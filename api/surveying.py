@@ -1,0 +1,106 @@
+"""Surveys that requests wait for: asked for, watched, and done here where no worker takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import threading
+import time
+from functools import partial
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import Depends, Path, Query, Request
+from sqlalchemy.orm import Session
+
+from api.access import Access
+from api.deps import Services, ServicesDep, allow_known
+from gis import desk_log, jobs, plan_review, survey_runs
+from gis.db import unit_of_work
+from gis.models import PlanSurvey
+from gis.permissions import Action, Actor
+
+LONGEST_WAIT_S = 55
+RECHECK_S = 1.0
+
+
+class Surveyor:
+    """Does what no worker takes, one survey at a time, in a process of its own: the service goes on answering.
+
+    Parameters
+    ----------
+    url : str
+        ``postgresql://…`` of the database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._process: multiprocessing.process.BaseProcess | None = None
+
+    def take(self, plan_id: int) -> None:
+        """Begin a survey, unless one is under way here."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                return
+            # A fresh interpreter, which ends with this one: nothing of its connections and threads goes along.
+            self._process = multiprocessing.get_context("spawn").Process(
+                target=survey_runs.do_apart, args=(self._url, plan_id), daemon=True
+            )
+            self._process.start()
+
+    def close(self) -> None:
+        """Stop what is under way; whoever opens the plan next takes it up again."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                self._process.terminate()
+
+
+def under_way(services: Services, session: Session, plan_id: int, *, again: bool = False) -> PlanSurvey | None:
+    """The survey that a plan waits for, asked for if need be; ``None`` for a plan that has its ground."""
+    present = services.clock()
+    survey = jobs.request_survey(session, plan_id, jobs=services.jobs, now=present, again=again)
+    if survey is not None and survey_runs.is_left(session, survey, now=present):
+        services.surveyor.take(plan_id)
+    return survey
+
+
+async def patience(
+    request: Request,
+    services: ServicesDep,
+    access: Annotated[Access, allow_known(Action.VIEW_MAP)],
+    plan_id: Annotated[int, Path(ge=1, le=2**62)],
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the ground")] = 0,
+) -> None:
+    """Hold a request until the plan has its ground, its survey has failed, or so many seconds have passed."""
+    until = time.monotonic() + wait
+    look = partial(_is_settled, services, access.actor, plan_id)
+    with request.app.state.desk_bell.waiting(plan_id) as happened:
+        while (left := until - time.monotonic()) > 0:
+            happened.clear()
+            if await anyio.to_thread.run_sync(look, limiter=services.few):
+                return
+            try:
+                async with asyncio.timeout(min(left, RECHECK_S)):
+                    await happened.wait()
+            except TimeoutError:
+                continue
+
+
+Patience = Depends(patience)
+
+
+def _is_settled(services: Services, actor: Actor, plan_id: int) -> bool:
+    with unit_of_work(services.engine) as session:
+        plan_review.require_whole(session, plan_id, actor=actor)
+        try:
+            desk_log.open_board(session, plan_id)
+        except desk_log.NotSurveyed:
+            survey = under_way(services, session, plan_id)
+            return survey is None or survey.state == "failed"
+        return True
+
+
+def told(services: Services, survey: PlanSurvey, *, language: str) -> dict[str, Any]:
+    """What a page is told that waits."""
+    return {"survey": survey_runs.describe(survey, now=services.clock(), language=language)}
