@@ -26,6 +26,7 @@ from gis.partition.moves import ROW_COLUMNS, Moves, moves
 from gis.permissions import Action, Actor, may, scopes
 from gis.plan_report import plain
 from gis.proposals import grid_position
+from gis.rule_set import followed_tiers
 from gis.town import Town
 
 MOST_LISTED = 500
@@ -234,9 +235,7 @@ def shown(session: Session, plan_id: int, other_id: int, *, actor: Actor, depth:
 
 
 def _old_depth(pair: _Pair, depth: int) -> int:
-    from gis.partition.lineage import matching_tiers
-
-    matched = matching_tiers(pair.old.rules, pair.new.rules)
+    matched = followed_tiers(pair.old.rules, pair.new.rules)
     found = matched[depth - 1] if depth <= len(matched) else None
     return depth if found is None else found + 1
 

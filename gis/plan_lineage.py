@@ -17,9 +17,10 @@ import shapely
 from sqlalchemy import Row, bindparam, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from gis import codes
+from gis import codes, rules
 from gis.codes import NewCell
 from gis.models import AdminArea, Grid, GridCode, GridLineage, TierRow
+from gis.rule_set import followed_tiers
 
 SCHEME = "wangge"
 _WHOLE = 0.999
@@ -28,7 +29,7 @@ _NOTHING = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What an old and a new cell of one depth have in common."""
+    """What an old cell and a new one of the tier that follows its own have in common."""
 
     old: Row[Any]
     new: Row[Any]
@@ -62,11 +63,12 @@ class Edge:
             return self.old_area_ratio > 0.5 and self.new_area_ratio > 0.5
         return self.old_ratio > 0.5 and self.new_ratio > 0.5
 
-    def kind(self, new_code: str) -> str:
-        """The word for the edge in `gis.models.plan.LINEAGE_KINDS`."""
-        if new_code == self.old.code:
+    def kind(self, new_code: str, *, goes_on: bool = False) -> str:
+        """The word for the edge in `gis.models.plan.LINEAGE_KINDS`; a cell may go on under another code."""
+        if goes_on or new_code == self.old.code:
             shares = (self.old_ratio, self.new_ratio, self.old_area_ratio, self.new_area_ratio)
-            return "keep" if min(shares) > _WHOLE else "redraw"
+            same = "keep" if new_code == self.old.code else "rename"
+            return same if min(shares) > _WHOLE else "redraw"
         if self.new_ratio > _WHOLE:
             return "split"
         return "merge" if self.old_ratio > _WHOLE else "transfer"
@@ -108,11 +110,12 @@ def continuations(edges: Sequence[Edge]) -> list[Edge]:
 def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, document_no: str | None) -> None:
     """Write the edges from the cells in force to a plan's cells, whose codes are final."""
     codes_now = {row.id: row.code for row in session.execute(_CODES, {"plan": plan_id})}
+    going_on = {(edge.old.id, edge.new.id) for edge in continuations(edges)}
     rows = [
         {
             "from_id": edge.old.id,
             "to_id": edge.new.id,
-            "kind": edge.kind(codes_now[edge.new.id]),
+            "kind": edge.kind(codes_now[edge.new.id], goes_on=(edge.old.id, edge.new.id) in going_on),
             "area_ratio": min(edge.old_area_ratio, 1.0),
             "households_ratio": min(edge.old_ratio, 1.0),
             "document_no": document_no,
@@ -124,20 +127,43 @@ def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, docu
 
 
 def edges_of(session: Session, plan_id: int) -> list[Edge]:
-    """All pairs of an old and a new cell of one depth that share more than a thousandth of the old one."""
+    """All pairs of an old cell and a new one of its tier that share more than a thousandth of the old one.
+
+    Under other rules a tier is followed by the one that `gis.rule_set.followed_tiers` names, at whatever depth.
+    """
     new = _cells(session, _NEW, plan_id)
     old = _cells(session, _OLD, plan_id)
     if not old:
         return []
-    households = _shared_households(session, plan_id, old, new)
+    follows = _followed(session, old.values(), new.values())
+    households = _shared_households(session, plan_id, old, new, follows)
     edges: list[Edge] = []
-    for depth in sorted({cell.grid_depth for cell in old.values()}):
+    for depth in sorted({cell.grid_depth for cell in new.values()}):
         edges += _edges_of_depth(
-            [cell for cell in old.values() if cell.grid_depth == depth],
+            [cell for cell in old.values() if follows.get((cell.rule_set_id, cell.grid_depth)) == depth],
             [cell for cell in new.values() if cell.grid_depth == depth],
             households,
         )
     return edges
+
+
+def _followed(
+    session: Session, old: Iterable[Row[Any]], new: Iterable[Row[Any]]
+) -> dict[tuple[int, int], int]:  # fmt: skip
+    """From a rule set and a grid depth of cells in force to the depth of the plan's cells that follow them."""
+    own = next((cell.rule_set_id for cell in new), None)
+    if own is None:
+        return {}
+    present = rules.value(rules.get(session, own))
+    found: dict[tuple[int, int], int] = {}
+    for rule_set_id in sorted({cell.rule_set_id for cell in old}):
+        before = present if rule_set_id == own else rules.value(rules.get(session, rule_set_id))
+        found |= {
+            (rule_set_id, position + 1): depth
+            for depth, position in enumerate(followed_tiers(before, present), start=1)
+            if position is not None
+        }
+    return found
 
 
 def _edges_of_depth(
@@ -170,12 +196,16 @@ def _shared_area(old: Sequence[Row[Any]], new: Sequence[Row[Any]]) -> Iterable[t
 
 
 def _shared_households(
-    session: Session, plan_id: int, old: Mapping[int, Row[Any]], new: Mapping[int, Row[Any]]
+    session: Session,
+    plan_id: int,
+    old: Mapping[int, Row[Any]],
+    new: Mapping[int, Row[Any]],
+    follows: Mapping[tuple[int, int], int],
 ) -> dict[tuple[int, int], int]:
-    """Households that pairs of cells of one depth share, summed up the tiers from the parts."""
+    """Households that pairs of a cell and one that follows it share, summed up the tiers from the parts."""
     shared: dict[tuple[int, int], float] = defaultdict(float)
     for row in session.execute(_SHARED, {"plan": plan_id}):
-        ups = {cell.grid_depth: cell.id for cell in _up(old, row.old_id)}
+        ups = {follows.get((cell.rule_set_id, cell.grid_depth), 0): cell.id for cell in _up(old, row.old_id)}
         for cell in _up(new, row.new_id):
             if cell.grid_depth in ups:
                 shared[ups[cell.grid_depth], cell.id] += float(row.households)
@@ -275,7 +305,7 @@ def _cells(session: Session, statement: Any, plan_id: int) -> dict[int, Row[Any]
 
 
 _COLUMNS = """
-    g.id, g.code, g.grid_depth, g.parent_id, g.community_id, g.households, g.floor_from, g.floor_to,
+    g.id, g.code, g.rule_set_id, g.grid_depth, g.parent_id, g.community_id, g.households, g.floor_from, g.floor_to,
     ST_Area(g.geom) AS area, ST_AsBinary(g.geom) AS wkb
 """
 

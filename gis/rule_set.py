@@ -205,3 +205,55 @@ def tiers_from(rows: Iterable[Mapping[str, Any]]) -> tuple[Tier, ...]:
 def _post(data: Mapping[str, Any]) -> Post:
     post = Post(**data)
     return replace(post, holders_max=None) if post.holders_max == 0 else post
+
+
+# --- Which tiers of other rules go on --------------------------------------------------------------------------------
+
+MOST_UNLIKE = 2.0
+
+
+def matching_tiers(old: RuleSet, new: RuleSet) -> list[int | None]:
+    """For each grid tier of the new rules the position of the old one that it goes on from.
+
+    That with the nearest number of households within a factor of two; tiers without a number by how they are made.
+    """
+    matched: list[int | None] = []
+    first = 0
+    for tier in new.grid_tiers:
+        choices = [
+            (_unlike(other, tier), position)
+            for position, other in enumerate(old.grid_tiers)
+            if position >= first and _unlike(other, tier) <= MOST_UNLIKE
+        ]
+        matched.append(min(choices)[1] if choices else None)
+        first = first if matched[-1] is None else matched[-1] + 1
+    return matched
+
+
+def _unlike(one: Tier, other: Tier) -> float:
+    """By what factor the cells of two tiers differ."""
+    if one.target and other.target:
+        return max(one.target / other.target, other.target / one.target)
+    alike = one.target == other.target and (one.kind, one.cell_of) == (other.kind, other.cell_of)
+    return 1.0 if alike else np.inf
+
+
+def followed_tiers(old: RuleSet, new: RuleSet) -> list[int | None]:
+    """For each grid tier of the new rules the position of the old one whose cells become its cells.
+
+    As `matching_tiers`; and where no size fits, of the tiers left over in the same order that of the same kind whose
+    size is nearest: rules that double the grids are still rules of grids.
+    """
+    followed = matching_tiers(old, new)
+    for position, tier in reversed(list(enumerate(new.grid_tiers))):
+        if followed[position] is not None:
+            continue
+        above = max((one for one in followed[:position] if one is not None), default=-1)
+        below = min((one for one in followed[position:] if one is not None), default=len(old.grid_tiers))
+        choices = [
+            (_unlike(old.grid_tiers[one], tier), -one)
+            for one in range(above + 1, below)
+            if old.grid_tiers[one].kind == tier.kind
+        ]
+        followed[position] = -min(choices)[1] if choices else None
+    return followed

@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from gis.division import Division
 from gis.geometry import FloatArray, Geometries, IntArray
-from gis.rule_set import RuleSet, Tier
 
 MAJORITY = 0.5
 SAME = 0.999  # share of ground from which on it is the same
 NEAR_DEGREES = 1e-5
-MOST_UNLIKE = 2.0
 SPANS = (("unit_from", "unit_to"), ("floor_from", "floor_to"))
 
 
@@ -68,32 +66,6 @@ class Shares:
                 taken |= ends
                 chosen.append(i)
         return np.array(sorted(chosen), dtype=np.int64)
-
-
-def matching_tiers(old: RuleSet, new: RuleSet) -> list[int | None]:
-    """For each grid tier of the new rules the position of the old one that it goes on from.
-
-    That with the nearest number of households within a factor of two; tiers without a number by how they are made.
-    """
-    matched: list[int | None] = []
-    first = 0
-    for tier in new.grid_tiers:
-        choices = [
-            (_unlike(other, tier), position)
-            for position, other in enumerate(old.grid_tiers)
-            if position >= first and _unlike(other, tier) <= MOST_UNLIKE
-        ]
-        matched.append(min(choices)[1] if choices else None)
-        first = first if matched[-1] is None else matched[-1] + 1
-    return matched
-
-
-def _unlike(one: Tier, other: Tier) -> float:
-    """By what factor the cells of two tiers differ."""
-    if one.target and other.target:
-        return max(one.target / other.target, other.target / one.target)
-    alike = one.target == other.target and (one.kind, one.cell_of) == (other.kind, other.cell_of)
-    return 1.0 if alike else np.inf
 
 
 def cell_numbers(division: Division, depth: int) -> IntArray:

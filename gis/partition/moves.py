@@ -11,7 +11,8 @@ import pandas as pd
 
 from gis.division import Division
 from gis.geometry import FloatArray
-from gis.partition.lineage import Shares, apportion, cell_numbers, matching_tiers, part_pairs, shares
+from gis.partition.lineage import Shares, apportion, cell_numbers, part_pairs, shares
+from gis.rule_set import followed_tiers
 from gis.town import Town
 
 ROW_COLUMNS = (
@@ -74,7 +75,7 @@ def moves(previous: Division, division: Division, town: Town | None = None) -> M
     pairs["households"] = _households(division.parts, pairs)
     about = _buildings(town)
     rows, lineage, tiers = [], [], []
-    for depth, old_depth in enumerate(matching_tiers(previous.rules, division.rules)):
+    for depth, old_depth in enumerate(followed_tiers(previous.rules, division.rules)):
         if old_depth is None:
             continue
         common = shares(before, division, old_depth, depth, pairs)

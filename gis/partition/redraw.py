@@ -25,12 +25,12 @@ from gis.findings import Finding, Severity
 from gis.geometry import FloatArray, Geometries, IntArray, sums
 from gis.partition.ground import Ground
 from gis.partition.kernel import Terms
-from gis.partition.lineage import cell_numbers, grounds, matching_tiers, shares
+from gis.partition.lineage import cell_numbers, grounds, shares
 from gis.partition.objectives import TERMS
 from gis.partition.problem import Problem
 from gis.partition.search import EFFORTS, Effort, Solution, solve
 from gis.partition.units import Parts
-from gis.rule_set import RuleSet
+from gis.rule_set import RuleSet, matching_tiers
 
 FREE, STAYS, FIXED = range(3)  # what `Problem.held` says of a node
 # Cost of a moved household half way of the slider: keeps 97.5 to 98.8 % of households, at most about 1 % dearer than a

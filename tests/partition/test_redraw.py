@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from gis.division import Division
 from gis.errors import InvalidInput
 from gis.exchange import plan_file, town_file
 from gis.partition import divide
-from gis.partition.lineage import apportion, matching_tiers, part_pairs
+from gis.partition.lineage import apportion, part_pairs
 from gis.partition.moves import Moves, moves
 from gis.partition.quality import statistics
 from gis.partition.redraw import Locks, weight_per_household
-from gis.rule_set import load_preset
+from gis.rule_set import followed_tiers, load_preset, matching_tiers
 from gis.town import Town
 from scripts.cli import run
 from tests.partition.towns import estate, ground, house, town
@@ -239,6 +240,19 @@ def test_rules_of_other_tiers_are_matched_by_their_size() -> None:
     assert matching_tiers(bishan, donggang) == [None, None, 0]
     assert matching_tiers(donggang, bishan) == [2, None]
     assert matching_tiers(bishan, load_preset("tongliang")) == [0, None]
+
+
+def test_what_becomes_of_a_tier_is_told_though_its_size_doubled() -> None:
+    bishan, donggang = load_preset("bishan"), load_preset("donggang")
+    assert followed_tiers(bishan, load_preset("tongliang")) == [0, 1]
+    assert followed_tiers(bishan, donggang) == [None, None, 0]
+    assert followed_tiers(donggang, bishan) == [2, None]
+    station = replace(bishan.tiers[2], ordinal=3, households_min=1000, households_max=2000)
+    larger = replace(bishan.tiers[2], ordinal=4, households_min=700, households_max=1200)
+    micro = replace(bishan.tiers[3], ordinal=5)
+    taller = replace(bishan, tiers=(*bishan.tiers[:2], station, larger, micro))
+    assert followed_tiers(bishan, taller) == [None, 0, 1]
+    assert followed_tiers(taller, bishan) == [1, 2]
     found = divide(now(), donggang, previous=in_force()[0])
     assert [tier["depth"] for tier in moves(in_force()[0], found, now()).tiers] == [3]
 

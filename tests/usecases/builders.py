@@ -246,12 +246,11 @@ def make_plan(
     communities: Sequence[Place] | None = None,
     stack: int | None = None,
     title: str = "方案",
+    valid_from: date = date(2020, 1, 1),
 ) -> Plan:
     """A stored draft by the rules of a preset, which the street lives under from then on."""
     rule_set = six_tiers() if preset == "six" else load_preset(preset)
-    row = rules.store(
-        session, rule_set, area_id=town.street.id, valid_from=date(2020, 1, 1), actor=SYSTEM, now=LONG_AGO
-    )
+    row = rules.store(session, rule_set, area_id=town.street.id, valid_from=valid_from, actor=SYSTEM, now=LONG_AGO)
     chosen = town.communities if communities is None else communities
     plan = plans.create_draft(
         session,

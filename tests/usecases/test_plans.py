@@ -13,7 +13,18 @@ from gis import buildings, incidents, plan_approval, plan_copy, plans, rules, st
 from gis.db import translate
 from gis.errors import InvalidInput, InvalidPlan, NotAllowed, NotFound, Overlap, StaleRevision, WrongState
 from gis.findings import Finding, Severity
-from gis.models import Assignment, AuditLog, Grid, GridCode, GridLineage, GridPart, PlanEvent, PlanFinding, Staff
+from gis.models import (
+    Assignment,
+    AuditLog,
+    Grid,
+    GridCode,
+    GridLineage,
+    GridPart,
+    PlanEvent,
+    PlanFinding,
+    PostRow,
+    Staff,
+)
 from gis.permissions import SYSTEM, Actor, Grant, Role
 from gis.rule_set import load_preset
 from usecases.builders import (
@@ -418,6 +429,33 @@ def test_a_plan_with_a_gap_or_an_overlap_is_not_published(session):
         with pytest.raises(InvalidPlan) as caught:
             publish(session, plan)
         assert f"plan.ground_{kind}" in {violation["code"] for violation in caught.value.params["violations"]}
+
+
+@pytest.mark.parametrize(("preset", "pieces"), [("six", (2, 1, 2)), ("donggang", (1, 1, 2))])
+def test_posts_go_on_where_other_rules_put_a_tier_above_the_grids(session, preset, pieces):
+    town = make_town(session)
+    old = make_plan(session, town)
+    publish(session, old, since=NOW - timedelta(days=9))
+    grid = session.scalars(select(Grid).where(Grid.plan_id == old.id, Grid.grid_depth == 1).order_by(Grid.id)).first()
+    officer = Staff(name="张三", code="Z3")
+    session.add(officer)
+    session.flush()
+    post = session.scalars(select(PostRow.id).where(PostRow.code == "grid_officer")).one()
+    staff.assign(
+        session, staff_id=officer.id, post_id=post, grid_id=grid.id, valid_from=LONG_AGO, actor=SYSTEM, now=NOW
+    )
+    plan = make_plan(session, town, preset=preset, pieces=pieces, valid_from=date(2021, 1, 1))
+    outcome = publish(session, plan, since=NOW)
+    assert (outcome.posts_moved, outcome.posts_lost) == (1, 0)
+    held = session.scalars(
+        select(Grid).join(Assignment, Assignment.grid_id == Grid.id).where(Grid.plan_id == plan.id)
+    ).one()
+    assert (held.grid_depth, held.geom == grid.geom) == (3 if preset == "donggang" else 2, True)
+    kinds = session.scalars(
+        select(GridLineage.kind).where(GridLineage.from_id == grid.id, GridLineage.to_id == held.id)
+    ).all()
+    assert kinds == ["rename"]
+    assert held.code != grid.code
 
 
 def test_an_empty_draft_is_not_published(session):
