@@ -80,6 +80,7 @@ export class Board {
   readonly tiers: DeskTier[];
   readonly lowest: number;
   readonly plane: Plane;
+  private readonly homeless = new Set<Id>();
   private readonly partsOfBuilding = new Map<Id, Set<Id>>();
   private readonly buildingsOfCompound = new Map<Id, Id[]>();
   private readonly facesOfPart = new Map<Id, Set<BoardFace>>();
@@ -103,6 +104,7 @@ export class Board {
     for (const part of view.parts) this.putPart(part);
     for (const feature of ground.faces.features) this.putFace(feature);
     for (const feature of ground.edges.features) this.putEdge(feature);
+    for (const id of this.buildings.keys()) if (!this.partsOfBuilding.get(id)?.size) this.rehome(id);
   }
 
   // What lies where
@@ -179,15 +181,41 @@ export class Board {
     return [...(this.groundOfBuilding.get(building) ?? [])];
   }
 
-  /** Buildings that came by an import after the ground was surveyed: neither parts nor ground know them. */
-  newcomers(): DeskBuilding[] {
-    return [...this.buildings.values()].filter(
-      ({ id }) => !this.groundOfBuilding.get(id)?.size && !this.partsOfBuilding.get(id)?.size,
-    );
+  /** Buildings that lie in no cell. */
+  unplaced(): Id[] {
+    return [...this.homeless].filter((id) => (this.parts.get(-id)?.cell ?? null) === null);
   }
 
+  /** What an import brought since the ground was surveyed: new buildings, and whole ones with other counts. */
+  arrived(): { fresh: DeskBuilding[]; recounted: number } {
+    const fresh: DeskBuilding[] = [];
+    let recounted = 0;
+    for (const building of this.buildings.values()) {
+      const [only, ...more] = this.partsOfBuilding.get(building.id) ?? [];
+      if (only === undefined && !this.groundOfBuilding.get(building.id)?.size) fresh.push(building);
+      const part = only === undefined || more.length > 0 ? undefined : this.parts.get(only);
+      if (part && part.cell !== null && part.households !== building.households) recounted += 1;
+    }
+    return { fresh, recounted };
+  }
+
+  /** Whether it lies where its ground lies: land, and the ground of a building that is in no cell yet. */
   isLand(face: BoardFace): boolean {
-    return face.parts.length === 0;
+    return face.parts.every((id) => this.parts.get(id)?.cell == null);
+  }
+
+  /** Households and buildings on faces, those counted that are in no cell yet. */
+  livingOn(faces: Iterable<BoardFace>): { households: number; buildings: number } {
+    const parts = new Set([...faces].flatMap((face) => face.parts));
+    const buildings = new Set<Id>();
+    let households = 0;
+    for (const id of parts) {
+      const part = this.parts.get(id);
+      if (!part) continue;
+      households += part.households;
+      buildings.add(part.building);
+    }
+    return { households, buildings: buildings.size };
   }
 
   faceAt(place: Place): BoardFace | null {
@@ -203,9 +231,14 @@ export class Board {
     return [...near].filter((face) => distanceTo(this.plane, place, face.rings) <= metres);
   }
 
-  /** Faces whose middle lies in a drawn ring. */
+  /** Faces that lie in a drawn ring: a building's by where it stands, others by their middle. */
   facesInRing(ring: Place[]): BoardFace[] {
-    return [...this.index.within(boxOf([ring]))].filter((face) => isInside(face.middle, [ring]));
+    return [...this.index.within(boxOf([ring]))].filter((face) => isInside(this.pointOf(face), [ring]));
+  }
+
+  private pointOf(face: BoardFace): Place {
+    const building = face.building === null ? undefined : this.buildings.get(face.building);
+    return building && face.feature.properties.unit_from === null ? [building.lon, building.lat] : face.middle;
   }
 
   /** Neighbours of a cell among the cells of its tier, with the metres of border. */
@@ -378,9 +411,13 @@ export class Board {
     const touched = new Set<Id>([...change.cells.map((cell) => cell.id), ...change.removed_cells]);
     for (const compound of change.compounds ?? []) this.compounds.set(compound.id, compound);
     for (const building of change.buildings ?? []) this.putBuilding(building);
+    const other = new Set<Id>((change.buildings ?? []).map(({ id }) => id));
+    for (const id of change.ground?.removed_faces ?? []) {
+      const building = this.faces.get(id)?.building ?? null;
+      if (building !== null) other.add(building);
+    }
     if (change.ground) this.dropGround(change.ground);
     for (const cell of change.cells) this.putCell(cell);
-    const other = new Set<Id>();
     for (const id of change.removed_parts) {
       const part = this.parts.get(id);
       if (part) other.add(part.building);
@@ -441,10 +478,23 @@ export class Board {
     this.buildings.set(id, building);
   }
 
+  /** A building in no cell yet is one part without a cell, under a number of this page's own. */
+  private putUnplaced({ id, households }: DeskBuilding): void {
+    const whole = { unit_from: null, unit_to: null, floor_from: null, floor_to: null };
+    this.putPart({ ...whole, id: -id, building: id, households, cell: null });
+  }
+
   /** The faces of a building carry the parts that it has now: those of the staircases whose ground they are. */
   private rehome(building: Id): void {
+    const faces = this.facesOfBuilding(building);
+    const known = this.buildings.get(building);
+    const isPlaced = this.buildingParts(building).some((id) => id > 0);
+    if (isPlaced) this.homeless.delete(building);
+    else this.homeless.add(building);
+    if (isPlaced || faces.length === 0) this.dropPart(-building);
+    else if (known) this.putUnplaced(known);
     const parts = this.buildingParts(building).map((id) => this.parts.get(id)!);
-    for (const face of this.facesOfBuilding(building)) {
+    for (const face of faces) {
       for (const id of face.parts) this.facesOfPart.get(id)?.delete(face);
       const { unit_from, unit_to } = face.feature.properties;
       const on = parts.filter((part) => isOn(part, unit_from, unit_to));

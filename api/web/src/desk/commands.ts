@@ -10,7 +10,7 @@ import { newFrom } from "./moves";
 import type { DeskState, Tool } from "./state";
 import type { Change, Edit } from "./types";
 
-export type Asked = "move" | "split" | "break" | "rename" | "help" | null;
+export type Asked = "move" | "split" | "break" | "rename" | "items" | "help" | null;
 
 export const asked = new Value<Asked>(null);
 
@@ -81,7 +81,13 @@ export function chosenBuilding(desk: DeskState): Id | null {
 
 const cells = (desk: DeskState) => desk.selection.value.cells;
 const hasFaces = (desk: DeskState) => desk.selection.value.faces.length > 0;
-const isBroken = (desk: DeskState, building: Id) => desk.board.buildingParts(building).length > 1;
+
+/** In several parts, or with other households than its parts have: both are mended by joining. */
+function canJoin(desk: DeskState, building: Id): boolean {
+  const parts = desk.board.buildingParts(building).flatMap((id) => desk.board.parts.get(id) ?? []);
+  const placed = parts.reduce((sum, part) => sum + part.households, 0);
+  return parts.length > 1 || placed !== desk.board.buildings.get(building)?.households;
+}
 
 const chosenBuildings = (desk: DeskState): Id[] => [
   ...new Set(chosenFaces(desk).flatMap((face) => (face.building === null ? [] : [face.building]))),
@@ -157,7 +163,7 @@ export const COMMANDS: readonly Command[] = [
     key: "u",
     can: (desk) => {
       const building = chosenBuilding(desk);
-      return building !== null && isBroken(desk, building);
+      return building !== null && canJoin(desk, building);
     },
     run: (desk) => {
       act(desk, { kind: "join", building: chosenBuilding(desk)! });
@@ -167,5 +173,6 @@ export const COMMANDS: readonly Command[] = [
   { name: "lock", icon: "lock", key: "k", can: (desk) => cells(desk).length > 0 || hasFaces(desk), run: toggleLock },
   { name: "dedicate", icon: "star", key: "d", can: (desk) => cells(desk).length === 1, run: dedicate },
   { name: "rename", icon: "pen", key: "F2", can: (desk) => cells(desk).length === 1, run: () => asked.set("rename") },
+  { name: "items", icon: "check", key: "i", can: (desk) => cells(desk).length > 0, run: () => asked.set("items") },
   { name: "faces", icon: "list", key: "a", can: (desk) => cells(desk).length > 0, run: allFaces },
 ];

@@ -1,20 +1,19 @@
 /** The desk as a page: panels at the side, the map with tools, figures and news over it. */
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { post } from "../api/client";
-import type { Plan } from "../api/types";
 import { named, t, useLanguage, word } from "../i18n";
 import { MapView } from "../map/map_view";
+import { DraftDialog } from "../panels/draft_dialog";
 import { Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
 import { Icon } from "../panels/icons";
-import { failed } from "../panels/notice";
 import { address, addressed, addressedNumber } from "../state/address";
 import { connection } from "../state/connection";
 import { useFound } from "../state/found_on_map";
 import { choose } from "../state/search";
 import { may } from "../state/session";
 import { useValue } from "../state/value";
+import { Arrivals } from "./arrivals";
 import { act } from "./commands";
 import { DeskDialogs } from "./dialogs";
 import { Figures } from "./figures";
@@ -102,15 +101,15 @@ function Saving({ desk }: { desk: DeskState }) {
 
 /** From a plan that cannot be edited to a draft that begins with it. */
 function DraftButton({ desk }: { desk: DeskState }) {
-  const make = () =>
-    post<Plan>(`/api/v1/plans/${desk.plan.id}/drafts`, {
-      title: t("desk.draft_title", { plan: desk.plan.title }),
-    }).then((made) => location.assign(`/desk?plan=${made.id}`), failed);
+  const [isAsked, setAsked] = useState(false);
   return (
-    <button type="button" class="button" onClick={make}>
-      <Icon name="pen" size={18} />
-      {t("desk.make_draft")}
-    </button>
+    <>
+      <button type="button" class="button" onClick={() => setAsked(true)}>
+        <Icon name="pen" size={18} />
+        {t("desk.make_draft")}
+      </button>
+      {isAsked && <DraftDialog plan={desk.plan} onClose={() => setAsked(false)} />}
+    </>
   );
 }
 
@@ -221,6 +220,7 @@ export function Desk({ desk }: { desk: DeskState }) {
           <View desk={desk} households={households} onHouseholds={toggle} />
           {hand && <BrushBar desk={desk} hand={hand} />}
           <ActBar desk={desk} />
+          <Arrivals desk={desk} />
           <News desk={desk} layers={layers} />
         </div>
         <Figures desk={desk} hand={hand} />

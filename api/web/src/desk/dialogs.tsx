@@ -43,8 +43,8 @@ interface Item {
 }
 
 /** Buildings and pieces of land as a list, by name: what the dialog moves is ticked in it. */
-function itemsOf(desk: DeskState, faces: readonly BoardFace[]): Item[] {
-  const { buildings, compounds, parts } = desk.board;
+function itemsOf(desk: DeskState, faces: Iterable<BoardFace>): Item[] {
+  const { buildings, compounds } = desk.board;
   const items = new Map<string, Item>();
   for (const face of faces) {
     const building = face.building === null ? undefined : buildings.get(face.building);
@@ -55,7 +55,7 @@ function itemsOf(desk: DeskState, faces: readonly BoardFace[]): Item[] {
       continue;
     }
     const compound = building?.compound == null ? undefined : compounds.get(building.compound);
-    const households = face.parts.reduce((sum, id) => sum + (parts.get(id)?.households ?? 0), 0);
+    const { households } = desk.board.livingOn([face]);
     const words = building
       ? `${compound ? `${compound.name} ` : ""}${buildingName(building)} · ${number(households)} ${t("unit.households")}`
       : t("desk.land_of", { area: number(face.area_m2) });
@@ -89,18 +89,17 @@ function targets(desk: DeskState, faces: readonly BoardFace[], depth: number): D
     .sort((a, b) => rank(b) - rank(a) || (a.code < b.code ? -1 : 1));
 }
 
-function ItemList({
-  items,
-  ticked,
-  onTick,
-}: {
+interface ItemListProps {
+  label: string;
   items: Item[];
   ticked: ReadonlySet<string>;
   onTick: (key: string) => void;
-}) {
+}
+
+function ItemList({ label, items, ticked, onTick }: ItemListProps) {
   return (
     <fieldset>
-      <legend>{t("desk.move_what", { n: ticked.size })}</legend>
+      <legend>{label}</legend>
       <div class="checks checks-wide">
         {items.map(({ key, label }) => (
           <label key={key}>
@@ -161,7 +160,7 @@ function MoveDialog({ desk }: Props) {
           go();
         }}
       >
-        <ItemList items={items} ticked={ticked} onTick={tick} />
+        <ItemList label={t("desk.move_what", { n: ticked.size })} items={items} ticked={ticked} onTick={tick} />
         {isWhole && depth > 0 && <p>{t("desk.move_whole", { n: desk.selection.value.cells.length })}</p>}
         <FieldRow label={t("desk.move_search")}>
           <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
@@ -189,6 +188,48 @@ function MoveDialog({ desk }: Props) {
             })}
           </p>
         )}
+      </form>
+    </Dialog>
+  );
+}
+
+/** Buildings of the chosen cells picked from a list: what a click on the map does, for keyboard and screen reader. */
+function ItemsDialog({ desk }: Props) {
+  const { cells, faces } = desk.selection.value;
+  const items = useMemo(() => itemsOf(desk, new Set(cells.flatMap((id) => [...desk.board.facesOf(id)]))), [desk]);
+  const picked = new Set(faces);
+  const [ticked, setTicked] = useState<ReadonlySet<string>>(
+    new Set(items.filter((item) => item.faces.every(({ id }) => picked.has(id))).map(({ key }) => key)),
+  );
+  const [words, setWords] = useState("");
+  const wanted = words.trim().toLowerCase();
+  const shown = items.filter(({ label }) => label.toLowerCase().includes(wanted));
+  const tick = (key: string) => {
+    const next = new Set(ticked);
+    if (!next.delete(key)) next.add(key);
+    setTicked(next);
+  };
+  const go = () => {
+    const chosen = items.filter(({ key }) => ticked.has(key));
+    desk.select(
+      cells,
+      chosen.flatMap((item) => item.faces.map(({ id }) => id)),
+    );
+    close();
+  };
+  return (
+    <Dialog title={t("desk.items_title")} onClose={close} foot={<Foot onDo={go} label={t("desk.items_do")} />}>
+      <form
+        class="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          go();
+        }}
+      >
+        <FieldRow label={t("desk.items_search")}>
+          <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+        </FieldRow>
+        <ItemList label={t("desk.items_what", { n: ticked.size })} items={shown} ticked={ticked} onTick={tick} />
       </form>
     </Dialog>
   );
@@ -338,6 +379,8 @@ const OTHER_KEYS: readonly [key: string, name: string][] = [
   ["Ctrl+Y", "redo"],
   ["Esc", "escape"],
   ["[ ]", "brush"],
+  ["Shift+K", "lock_all"],
+  ["↑ ↓ Enter", "rows"],
   ["H", "households"],
   ["1 2 3", "tier"],
   ["Space", "pan"],
@@ -411,6 +454,7 @@ export function DeskDialogs({ desk }: Props) {
       {what === "split" && <SplitDialog desk={desk} />}
       {what === "break" && <BreakDialog desk={desk} />}
       {what === "rename" && <RenameDialog desk={desk} />}
+      {what === "items" && <ItemsDialog desk={desk} />}
       {what === "help" && <HelpDialog />}
       <ConflictDialog desk={desk} />
     </>

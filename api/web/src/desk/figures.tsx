@@ -33,13 +33,7 @@ function sums(desk: DeskState): Sums {
       area_m2: cells.reduce((sum, cell) => sum + cell.area_m2, 0),
     };
   }
-  const parts = new Set(faces.flatMap((face) => face.parts));
-  const buildings = new Set([...parts].map((id) => board.parts.get(id)?.building));
-  return {
-    households: [...parts].reduce((sum, id) => sum + (board.parts.get(id)?.households ?? 0), 0),
-    buildings: buildings.size,
-    area_m2: faces.reduce((sum, face) => sum + face.area_m2, 0),
-  };
+  return { ...board.livingOn(faces), area_m2: faces.reduce((sum, face) => sum + face.area_m2, 0) };
 }
 
 function titleOf(desk: DeskState): string {
@@ -139,10 +133,11 @@ function Under({ preview, desk }: { preview: Preview; desk: DeskState }) {
   if (!face) return null;
   const building = face.building === null ? null : desk.board.buildings.get(face.building);
   const compound = building?.compound == null ? null : desk.board.compounds.get(building.compound);
-  const households = face.parts.reduce((sum, id) => sum + (desk.board.parts.get(id)?.households ?? 0), 0);
+  const { households } = desk.board.livingOn([face]);
+  const isUnplaced = building !== null && desk.board.isLand(face);
   return (
     <p class="under">
-      <strong>{nameOf(desk.board, cell)}</strong>
+      <strong>{isUnplaced ? t("desk.unplaced") : nameOf(desk.board, cell)}</strong>
       {building
         ? ` · ${compound ? `${compound.name} ` : ""}${buildingName(building)} · ${number(households)} ${t("unit.households")}`
         : ` · ${t("desk.land")}`}

@@ -6,7 +6,7 @@ import { EMPTY, type TownMap } from "../map/town_map";
 import { Value } from "../state/value";
 import type { Before, BoardFace } from "./board";
 import type { DeskLayers } from "./layers";
-import { isFree, moveFaces, redrawn, wholeCompounds } from "./moves";
+import { isFree, moveFaces, redrawn, reshaped, wholeCompounds } from "./moves";
 import { outlineOf } from "./outlines";
 import { boxOf, isInside, simpler } from "./plane";
 import { predict } from "./predict";
@@ -50,6 +50,8 @@ export class Hand {
   private stroke: Place[] = [];
   private painted = new Set<BoardFace>();
   private target: Id | null = null;
+  /** The outer ring of the cell whose border is drawn anew. */
+  private outline: GeoJSON.Position[] | null = null;
   private pointer: number | null = null;
   private fingers = new Set<number>();
   private spaced = false;
@@ -100,8 +102,12 @@ export class Hand {
     canvas.addEventListener("pointerleave", () => this.leave(), { signal });
     addEventListener("keydown", (event) => this.space(event, true), { signal });
     addEventListener("keyup", (event) => this.space(event, false), { signal });
-    this.map.on("click", (event) => this.click([event.lngLat.lng, event.lngLat.lat], event.originalEvent));
-    this.map.on("contextmenu", (event) => this.take([event.lngLat.lng, event.lngLat.lat]));
+    this.map.on("click", (event) => {
+      if (!this.draws) this.click([event.lngLat.lng, event.lngLat.lat], event.originalEvent);
+    });
+    this.map.on("contextmenu", (event) => {
+      if (this.stroke.length === 0) this.take([event.lngLat.lng, event.lngLat.lat]);
+    });
     this.map.on("dblclick", (event) => this.open([event.lngLat.lng, event.lngLat.lat]));
   }
 
@@ -136,7 +142,9 @@ export class Hand {
     this.pointer = null;
     this.stroke = [];
     this.painted = new Set();
+    this.outline = null;
     this.layers.mark("stroke", new Set(), { colour: "", opacity: 0 });
+    this.layers.mark("leaving", new Set(), { colour: "", opacity: 0 });
     this.show(null);
     if (had) this.preview.set(null);
     return had;
@@ -151,9 +159,11 @@ export class Hand {
   }
 
   private down(event: PointerEvent): void {
+    if (event.isPrimary) this.fingers.clear(); // a lift that nobody told of must not count for ever
     this.fingers.add(event.pointerId);
     if (this.fingers.size > 1) {
       this.cancel(); // two fingers move the map
+      this.map.dragPan.enable();
       return;
     }
     if (!this.draws || event.button !== 0) return;
@@ -166,6 +176,9 @@ export class Hand {
       const given = this.active;
       this.target = given ?? (under ? this.desk.board.cellAt(under, this.desk.depth.value) : null);
       this.dab(place);
+    } else if (this.desk.tool.value === "reshape") {
+      this.target = this.chosenOr(place);
+      if (this.target !== null) this.outline = outlineOf(this.desk.board, this.target).coordinates[0]?.[0] ?? null;
     }
   }
 
@@ -181,21 +194,28 @@ export class Hand {
   }
 
   private up(event: PointerEvent): void {
-    this.fingers.delete(event.pointerId);
+    this.lower(event);
     if (this.pointer !== event.pointerId) return;
-    const { stroke, painted, target } = this;
+    const { stroke, painted, target, outline } = this;
     const tool = this.desk.tool.value;
     this.cancel();
     if (tool === "paint") this.finishPaint(painted, target);
     else if (this.pixels(stroke) < SHORTEST_PX) this.click(stroke[0], event);
     else if (tool === "lasso") this.finishLasso(stroke, event.shiftKey);
     else if (tool === "cut") this.finishCut(this.smooth(stroke));
-    else if (tool === "reshape") this.finishReshape(this.smooth(stroke));
+    else if (tool === "reshape" && target !== null && outline) this.finishReshape(target, outline, this.smooth(stroke));
   }
 
   private lift(event: PointerEvent): void {
-    this.fingers.delete(event.pointerId);
+    this.lower(event);
     if (this.pointer === event.pointerId) this.cancel();
+  }
+
+  /** A finger less; after the last of several the hand draws again. */
+  private lower(event: PointerEvent): void {
+    const had = this.fingers.size;
+    this.fingers.delete(event.pointerId);
+    if (had > 0 && this.fingers.size === 0 && this.draws) this.map.dragPan.disable();
   }
 
   private leave(): void {
@@ -286,7 +306,7 @@ export class Hand {
     const small = radius <= BRUSH_SIZES[0];
     const one = small ? board.faceAt(place) : null;
     const found = small ? (one ? [one] : []) : board.facesNear(place, radius * this.metresPerPixel);
-    const wanted = found.filter((face) => land || !board.isLand(face) || found.length === 1);
+    const wanted = found.filter((face) => land || face.building !== null || found.length === 1);
     return whole ? wholeCompounds(board, wanted) : new Set(wanted);
   }
 
@@ -322,7 +342,7 @@ export class Hand {
   private finishLasso(ring: Place[], more: boolean): void {
     const { desk } = this;
     const { land } = this.brush.value;
-    const found = desk.board.facesInRing(ring).filter((face) => land || !desk.board.isLand(face));
+    const found = desk.board.facesInRing(ring).filter((face) => land || face.building !== null);
     const whole = this.brush.value.whole ? wholeCompounds(desk.board, found) : found;
     const ids = [...whole].map(({ id }) => id);
     const { cells, faces } = desk.selection.value;
@@ -334,11 +354,8 @@ export class Hand {
     if (cell !== null) this.act({ kind: "cut", cell, line });
   }
 
-  private finishReshape(stroke: Place[]): void {
-    const cell = this.chosenOr(stroke[0]);
-    if (cell === null) return;
-    const outline = outlineOf(this.desk.board, cell).coordinates[0]?.[0];
-    if (outline) this.act({ kind: "reshape", cell, ring: redrawn(this.desk.board.plane, outline, stroke) });
+  private finishReshape(cell: Id, outline: GeoJSON.Position[], stroke: Place[]): void {
+    this.act({ kind: "reshape", cell, ring: redrawn(this.desk.board.plane, outline, stroke) });
   }
 
   /** The one cell that is selected, else the one at a place. */
@@ -383,6 +400,7 @@ export class Hand {
     const cell = face ? board.cellAt(face, depth.value) : null;
     const none: Preview = { face, cell, households: 0, buildings: 0, changes: [] };
     if (tool === "cut" && this.stroke.length > 1) return this.aheadCut(none);
+    if (tool === "reshape" && this.stroke.length > 1) return this.aheadReshape(none);
     if (tool !== "paint" || !this.desk.mayEdit) return none;
     const isPainting = this.stroke.length > 0;
     const target = isPainting ? this.target : this.active;
@@ -395,9 +413,25 @@ export class Hand {
     return this.weigh(none, faces, target);
   }
 
-  private weigh(none: Preview, faces: ReadonlySet<BoardFace>, target: Id): Preview {
+  /** The buildings that come and go with the border drawn so far, in the colour of the cell, and in white. */
+  private aheadReshape(none: Preview): Preview {
     const { board } = this.desk;
-    const edit = faces.size > 0 ? moveFaces(board, faces, target) : null;
+    const { target, outline } = this;
+    if (target === null || !outline || this.pixels(this.stroke) < SHORTEST_PX) return none;
+    const { come, leave, edit } = reshaped(board, target, redrawn(board.plane, outline, this.smooth(this.stroke)));
+    const ids = (faces: ReadonlySet<BoardFace>) => new Set([...faces].map(({ id }) => id));
+    this.layers.mark("leaving", new Set(), { colour: "", opacity: 0 });
+    this.layers.mark("stroke", ids(come), { colour: this.layers.fillOf(target), opacity: 0.85 });
+    this.layers.mark("leaving", ids(leave), { colour: "#ffffff", opacity: 0.8 });
+    return this.foresee(none, edit);
+  }
+
+  private weigh(none: Preview, faces: ReadonlySet<BoardFace>, target: Id): Preview {
+    return this.foresee(none, faces.size > 0 ? moveFaces(this.desk.board, faces, target) : null);
+  }
+
+  private foresee(none: Preview, edit: Edit | null): Preview {
+    const { board } = this.desk;
     const patch = edit && predict(board, edit, () => -1);
     if (!patch) return none;
     let households = 0;

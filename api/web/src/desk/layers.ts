@@ -30,6 +30,8 @@ export class DeskLayers {
   private readonly forget: (() => void)[] = [];
   private stale: Set<Id> | "all" = "all";
   private groundStale = true;
+  /** Which buildings bear signs, as they are drawn. */
+  private signs = "";
   private frame = 0;
 
   constructor(
@@ -160,11 +162,21 @@ export class DeskLayers {
         "text-field": ["get", "households"],
         "text-font": FONT_BOLD,
         "text-size": ["interpolate", ["linear"], ["zoom"], 16, 10, 18, 14],
-        "icon-image": ["case", ["get", "locked"], "desk-lock", ""],
-        "icon-size": 0.7,
-        "text-offset": ["case", ["get", "locked"], ["literal", [0, 1.1]], ["literal", [0, 0]]],
+        "text-offset": ["case", ["get", "signed"], ["literal", [0, 1.1]], ["literal", [0, 0]]],
       },
       paint: { "text-color": INK, "text-halo-color": "rgba(255,255,255,0.9)", "text-halo-width": 1.5 },
+    });
+    map.addSource("desk-signs", { type: "geojson", data: EMPTY });
+    map.addLayer({
+      id: "desk-signs",
+      type: "symbol",
+      source: "desk-signs",
+      minzoom: 13.5,
+      layout: {
+        "icon-image": ["get", "sign"],
+        "icon-size": ["interpolate", ["linear"], ["zoom"], 14, 0.5, 17, 0.9],
+        "icon-allow-overlap": true,
+      },
     });
     map.addLayer({
       id: "desk-labels",
@@ -218,7 +230,9 @@ export class DeskLayers {
     }
     this.style();
     this.label();
-    if (this.groundStale) this.drawGround();
+    const hasNewGround = this.groundStale;
+    if (hasNewGround) this.drawGround();
+    this.sign(hasNewGround);
   }
 
   private drawGround(): void {
@@ -233,7 +247,6 @@ export class DeskLayers {
     this.map.removeFeatureState({ source: "desk-faces" });
     setData(this.map, "desk-faces", { type: "FeatureCollection", features });
     this.showSelection();
-    this.labelBuildings();
   }
 
   private colourOf(cell: DeskCell): number {
@@ -321,7 +334,7 @@ export class DeskLayers {
         type: "Feature",
         geometry: { type: "Point", coordinates: place.split(",").map(Number) },
         properties: {
-          name: cellName(board, cell) + (more.length > 0 ? ` +${more.length}` : ""),
+          name: cellName(board, cell) + (more.length > 0 ? ` +${more.length}` : "") + (cell.dedicated ? " ★" : ""),
           says: look.says,
           locked: cell.locked,
           order: -cell.households,
@@ -354,15 +367,26 @@ export class DeskLayers {
     return nearest?.middle ?? null;
   }
 
-  private labelBuildings(): void {
-    const features = [...this.desk.board.buildings.values()].map(
-      ({ lon, lat, households, locked }): GeoJSON.Feature => ({
-        type: "Feature",
-        geometry: { type: "Point", coordinates: [lon, lat] },
-        properties: { households: String(households), locked },
-      }),
+  /** Locks, and what lies in no cell, at buildings: to be seen whatever else is shown. */
+  private sign(always: boolean): void {
+    const { board } = this.desk;
+    const signs = new Map<Id, string>();
+    for (const [id, { locked }] of board.buildings) if (locked) signs.set(id, "desk-lock");
+    for (const id of board.unplaced()) signs.set(id, "desk-unplaced");
+    const key = [...signs].join();
+    if (key === this.signs && !always) return;
+    this.signs = key;
+    const at = (id: Id, properties: GeoJSON.GeoJsonProperties): GeoJSON.Feature[] => {
+      const building = board.buildings.get(id);
+      if (!building) return [];
+      return [{ type: "Feature", geometry: { type: "Point", coordinates: [building.lon, building.lat] }, properties }];
+    };
+    const marked = [...signs].flatMap(([id, sign]) => at(id, { sign }));
+    setData(this.map, "desk-signs", { type: "FeatureCollection", features: marked });
+    const counted = [...board.buildings.values()].flatMap(({ id, households }) =>
+      at(id, { households: String(households), signed: signs.has(id) }),
     );
-    setData(this.map, "desk-households", { type: "FeatureCollection", features });
+    setData(this.map, "desk-households", { type: "FeatureCollection", features: counted });
   }
 
   showHouseholds(shown: boolean): void {

@@ -60,7 +60,7 @@ function single(board: Board, faces: Iterable<BoardFace>, to: Id): Edit | null {
   const given: Given = { parts: new Set(), faces: new Set() };
   for (const face of faces) {
     if (board.isLand(face)) given.faces.add(face.id);
-    for (const part of face.parts) if (!isHeld(board, part)) given.parts.add(part);
+    for (const part of face.parts) if (part > 0 && !isHeld(board, part)) given.parts.add(part);
   }
   if (given.parts.size + given.faces.size === 0) return null;
   return { kind: "move", parts: [...given.parts], faces: [...given.faces], to };
@@ -112,6 +112,35 @@ export function newFrom(board: Board, faces: Iterable<BoardFace>, parent?: Id): 
   );
   if (edit?.kind !== "move") return null;
   return { kind: "new", parts: edit.parts ?? [], faces: edit.faces ?? [], ...(parent === undefined ? {} : { parent }) };
+}
+
+const MOST_FORESEEN = 400;
+
+/** What a new outline of a cell takes in and lets go, as whole faces (the server splits land along it besides). */
+export interface Reshaped {
+  come: Set<BoardFace>;
+  leave: Set<BoardFace>;
+  /** To foresee the figures by; null where nothing goes over, or too much to tell at once. */
+  edit: Edit | null;
+}
+
+export function reshaped(board: Board, cell: Id, ring: Place[]): Reshaped {
+  const own = board.facesOf(cell);
+  const community = board.cells.get(cell)?.community;
+  const isHere = (id: Id) => board.cells.get(id)?.community === community;
+  const inside = new Set(board.facesInRing(ring));
+  const come = new Set([...inside].filter((face) => !own.has(face) && board.cellsOf(face).some(isHere)));
+  const leave = new Set([...own].filter((face) => !inside.has(face)));
+  if (come.size + leave.size > MOST_FORESEEN || leave.size === own.size) return { come, leave, edit: null };
+  const mine = new Set(board.lowestOf(cell));
+  const others = board.cellsAt(board.lowest).filter(({ id }) => isHere(id) && !mine.has(id));
+  const near = others.map(({ id }) => id);
+  const groups = near.length > 0 ? byNearest(board, leave, near) : [];
+  const edits = [...groups].flatMap(([to, faces]) => single(board, faces, to) ?? []);
+  const taken = moveFaces(board, come, cell);
+  if (taken?.kind === "batch") edits.push(...taken.edits);
+  else if (taken) edits.push(taken);
+  return { come, leave, edit: edits.length > 0 ? { kind: "batch", edits } : null };
 }
 
 const CLOSED_RATIO = 0.15;

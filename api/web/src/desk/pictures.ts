@@ -1,4 +1,4 @@
-/** Pictures of the desk's own, drawn on canvases: the hatching of dedicated grids, a lock. */
+/** Pictures of the desk's own, drawn on canvases: the hatching of dedicated grids, a lock, a question mark. */
 
 import type { TownMap } from "../map/town_map";
 
@@ -26,12 +26,33 @@ function hatching(): CanvasRenderingContext2D {
   return made;
 }
 
-function lock(): CanvasRenderingContext2D {
+function disc(): CanvasRenderingContext2D {
   const made = pen(18);
   made.fillStyle = "#ffffff";
   made.beginPath();
   made.arc(9, 9, 9, 0, 2 * Math.PI);
   made.fill();
+  return made;
+}
+
+/** A building that lies in no cell. */
+function question(): CanvasRenderingContext2D {
+  const made = disc();
+  made.strokeStyle = "#c2321f";
+  made.fillStyle = "#c2321f";
+  made.lineWidth = 1.6;
+  made.beginPath();
+  made.arc(9, 9, 8, 0, 2 * Math.PI);
+  made.stroke();
+  made.font = "bold 13px sans-serif";
+  made.textAlign = "center";
+  made.textBaseline = "middle";
+  made.fillText("?", 9, 9.5);
+  return made;
+}
+
+function lock(): CanvasRenderingContext2D {
+  const made = disc();
   made.strokeStyle = "#1c2b39";
   made.fillStyle = "#1c2b39";
   made.lineWidth = 1.6;
@@ -43,8 +64,10 @@ function lock(): CanvasRenderingContext2D {
 }
 
 export function addDeskPictures(map: TownMap): void {
-  for (const [name, made] of [["pattern-dedicated", hatching()] as const, ["desk-lock", lock()] as const]) {
+  const pictures = { "pattern-dedicated": hatching, "desk-lock": lock, "desk-unplaced": question };
+  for (const [name, draw] of Object.entries(pictures)) {
     if (map.hasImage(name)) continue;
+    const made = draw();
     const { width, height } = made.canvas;
     map.addImage(name, made.getImageData(0, 0, width, height), { pixelRatio: RATIO });
   }

@@ -73,7 +73,10 @@ const made: Predictor<"new"> = (board, edit, fresh) => {
   const id = fresh();
   patch.cells.set(id, { ...blank, id, parent });
   for (const part of edit.parts) patch.parts.set(part, id);
-  for (const face of edit.faces) patch.land.set(face, id);
+  for (const face of edit.faces) {
+    patch.land.set(face, id);
+    for (const part of board.faces.get(face)?.parts ?? []) patch.parts.set(part, id);
+  }
   return patch;
 };
 

@@ -88,6 +88,8 @@ export class DeskState {
   readonly changes = new Value<readonly Change[]>([]);
   readonly conflict = new Value<Conflict | null>(null);
   readonly tab = new Value<string>("cells");
+  /** The last import that the board was read after. */
+  readonly town: Value<number>;
   plan: Plan;
   tiers: DeskTier[];
   communities: DeskCommunity[];
@@ -121,6 +123,7 @@ export class DeskState {
     this.opening = partsByCell(this.board);
     this.depth = new Value(view.tiers[0]?.depth ?? 1);
     this.seq = new Value(view.seq);
+    this.town = new Value(view.town);
     this.undoStep = new Value(view.undo);
     this.redoStep = new Value(view.redo);
     this.outbox = new Outbox(session.user.username, view.plan.id);
@@ -172,6 +175,7 @@ export class DeskState {
     this.communities = view.communities;
     this.board = new Board(view, ground);
     this.seq.set(view.seq);
+    this.town.set(view.town);
     this.undoStep.set(view.undo);
     this.redoStep.set(view.redo);
     for (const item of this.line) this.perform(item);
@@ -347,9 +351,9 @@ export class DeskState {
     let tries = 0;
     while (!this.stop.signal.aborted) {
       try {
-        const { changes, status, is_gap } = await this.since(WAIT_S);
+        const { changes, status, is_gap, town = 0 } = await this.since(WAIT_S);
         tries = 0;
-        if (is_gap) await this.reload();
+        if (is_gap || town > this.town.value) await this.reload();
         if (status !== undefined && this.status !== undefined && status !== this.status) await this.reload();
         this.status = status ?? this.status;
         // The answer to an edit of one's own brings the same change; it goes first, so that nothing shows twice.

@@ -6,10 +6,11 @@ import { useEffect, useState } from "preact/hooks";
 import type { Problem } from "../api/client";
 import type { Session } from "../api/types";
 import { Desk } from "../desk/desk";
+import { Drafts } from "../desk/drafts";
 import { DeskState } from "../desk/state";
 import { t, useLanguage } from "../i18n";
 import { Shell } from "../panels/shell";
-import { Empty, Failed, Waiting } from "../panels/states";
+import { Failed, Waiting } from "../panels/states";
 import { addressedNumber } from "../state/address";
 import { mount } from "./mount";
 
@@ -53,8 +54,15 @@ function Opening({ session }: { session: Session }) {
       opened?.close();
     };
   }, [plan, turn]);
-  if (plan === null) return <Empty icon="grid">{t("desk.no_plan")}</Empty>;
-  if (failure) return <Failed problem={failure} again={() => setTurn(turn + 1)} />;
+  if (plan === null) return <Drafts session={session} />;
+  if (failure) {
+    return (
+      <div class="drafts">
+        <Failed problem={failure} again={() => setTurn(turn + 1)} />
+        <a href="/desk">{t("desk.all_plans")}</a>
+      </div>
+    );
+  }
   return desk ? <Desk desk={desk} /> : <OpeningState />;
 }
 

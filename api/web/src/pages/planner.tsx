@@ -12,8 +12,9 @@ import { goToBox, type TownMap } from "../map/town_map";
 import { CellCard } from "../panels/cell_card";
 import { CellTable } from "../panels/cell_table";
 import { Dialog } from "../panels/dialog";
+import { DraftDialog } from "../panels/draft_dialog";
 import { ExportButton } from "../panels/export_dialog";
-import { FieldRow, Segments } from "../panels/field_row";
+import { Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
 import { Icon } from "../panels/icons";
 import { BandLegend } from "../panels/legend";
@@ -101,36 +102,6 @@ function DiscardDialog({ plan, onClose, onDone }: { plan: Plan; onClose: () => v
   return (
     <Dialog title={t("plan.discard")} onClose={onClose} foot={foot}>
       <p>{t("plan.discard_ask", { plan: plan.title })}</p>
-    </Dialog>
-  );
-}
-
-/** A plan that is no draft is edited as a new draft that begins with it. */
-function EditDialog({ plan, onClose }: { plan: Plan; onClose: () => void }) {
-  const [title, setTitle] = useState(t("desk.draft_title", { plan: plan.title }));
-  const make = () =>
-    post<Plan>(`/api/v1/plans/${plan.id}/drafts`, { title }).then((made) => {
-      location.assign(`/desk?plan=${made.id}`);
-    }, failed);
-  const foot = (
-    <>
-      <button type="button" class="button" onClick={onClose}>
-        {t("act.cancel")}
-      </button>
-      <button type="button" class="button button-main" disabled={!title.trim()} onClick={make}>
-        <Icon name="pen" />
-        {t("desk.make_draft")}
-      </button>
-    </>
-  );
-  return (
-    <Dialog title={t("desk.edit")} onClose={onClose} foot={foot}>
-      <div class="form">
-        <p>{t("desk.edit_ask", { plan: plan.title })}</p>
-        <FieldRow label={t("run.plan_title")}>
-          <input value={title} maxLength={120} onInput={(event) => setTitle(event.currentTarget.value)} />
-        </FieldRow>
-      </div>
     </Dialog>
   );
 }
@@ -417,7 +388,7 @@ function Desk({ session }: { session: Session }) {
           }}
         />
       )}
-      {asked === "edit" && plan && <EditDialog plan={plan} onClose={() => setAsked(null)} />}
+      {asked === "edit" && plan && <DraftDialog plan={plan} onClose={() => setAsked(null)} />}
       {asked === "discard" && plan && (
         <DiscardDialog
           plan={plan}

@@ -110,9 +110,10 @@ function List({ desk, items }: { desk: DeskState; items: Check[] }) {
 export function ChecksPanel({ desk }: { desk: DeskState }) {
   const language = useLanguage();
   const seq = useRested(useValue(desk.seq));
+  const town = useValue(desk.town);
   const checks = useLoad<{ items: Check[] }>(
     (signal) => get(`/api/v1/plans/${desk.plan.id}/checks`, {}, signal),
-    [desk.plan.id, seq, language],
+    [desk.plan.id, seq, town, language],
   );
   return (
     <div class="desk-checks" data-checked={checks.busy ? "busy" : seq}>
