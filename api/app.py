@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
@@ -16,7 +17,7 @@ import tiles.router
 from api import deps, errors, live, pages
 from api.access import AccessCache
 from api.desk_bell import DeskBell
-from api.front import SENT, FrontedApp
+from api.front import FRONT, FrontedApp, Reply
 from api.guard import Guard
 from api.live_front import LivePath
 from api.locating import FastLocate
@@ -86,12 +87,12 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     )
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with services.live.running(services.notices):
             with services.notices.running(), services.keeper.running():
                 spelling.warm()
                 gc.freeze()  # modules and routes stay: a large request must not have them looked through for garbage
-                yield
+                yield {FRONT: app.front}
         services.surveyor.close()
         services.engine.dispose()
         news_engine.dispose()
@@ -126,7 +127,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.include_router(
         tiles.router.make_router(session=deps.SessionScope, allow=deps.allow, now=deps.now, cells=lambda: cells)
     )
-    app.front.below("/tiles/", TilesFront(cells, services.access.seen, partial(deps.who, services), SENT))
+    app.front.below("/tiles/", TilesFront(cells, services.access.seen, partial(deps.who, services), Reply))
     app.front.below("/ogc/", TilePaths(app.front))
     pages.install(app, dist=settings.web_dist)
     app.add_middleware(deps.Compression, minimum_size=1000, compresslevel=5)

@@ -8,7 +8,7 @@ headers that `api.guard` puts on every answer it carries those that mean somethi
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from fastapi import FastAPI
@@ -18,13 +18,16 @@ from api.guard import request_id
 
 log = logging.getLogger("wangge.front")
 
-Headers = list[tuple[bytes, bytes]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+FRONT = "wangge_front"
+"""Under this name the state of the application's lifespan holds its `Front`: so a server's protocol finds it."""
 
 # Each header costs the server as much as reading the question does.
-_STAMP: Headers = [
+STAMP: Headers = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
+)
 _JSON_HEAD = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
 _BODILESS = (204, 304)
@@ -35,7 +38,7 @@ class Reply(NamedTuple):
 
     body: bytes
     status: int = 200
-    headers: tuple[tuple[bytes, bytes], ...] = (_JSON_HEAD, _NO_STORE)
+    headers: Headers = (_JSON_HEAD, _NO_STORE)
 
 
 SENT = Reply(b"", 0)
@@ -50,6 +53,13 @@ class FastPath(Protocol):
     """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Reply | Awaitable[Reply | None] | None: ...
+
+
+class FastAtOnce(FastPath, Protocol):
+    """A fast path that may also be asked at the wire (`api.wire`), where nothing can wait and nothing is sent twice."""
+
+    def at_once(self, scope: Scope, /) -> Reply | None:
+        """Answer by what is held in memory. What it leaves is asked again as any fast path."""
 
 
 class Front:
@@ -90,6 +100,10 @@ class Front:
             fast = self._below.get(path[:first]) or self._below.get(path[: path.find("/", first) + 1])
         return fast
 
+    def find_at_once(self, path: str) -> Callable[[Scope], Reply | None] | None:
+        """The same, if it may be asked at the wire."""
+        return getattr(self.find(path), "at_once", None)
+
     async def answers(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether a fast path has answered a request."""
         fast = self.find(scope["path"])
@@ -101,12 +115,14 @@ class Front:
         if reply is None:
             return False
         if reply is not SENT:
-            body, status, headers = reply
-            # An answer without a body tells no length: a 304's would be that of the 200.
-            length = () if status in _BODILESS else ((b"content-length", b"%d" % len(body)),)
-            await send(start(status, (*headers, *length)))
-            await send({"type": "http.response.body", "body": body})
+            await send(start(reply.status, (*reply.headers, *length_of(reply))))
+            await send({"type": "http.response.body", "body": reply.body})
         return True
+
+
+def length_of(reply: Reply) -> Headers:
+    """The header of the body's length; none where there is no body: a 304's would be that of the 200."""
+    return () if reply.status in _BODILESS else ((b"content-length", b"%d" % len(reply.body)),)
 
 
 def start(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
@@ -114,7 +130,7 @@ def start(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [*headers, *_STAMP, (b"x-request-id", request_id().encode())],
+        "headers": [*headers, *STAMP, (b"x-request-id", request_id().encode())],
     }
 
 

@@ -40,6 +40,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.access import Access, AccessCache
 from api.app import create_app
+from api.wire import WireProtocol
 from gis.errors import Unavailable
 from gis.permissions import SYSTEM
 from gis.settings import Settings
@@ -245,13 +246,18 @@ def main(kind: str, url: str, port: str, home: str, workers: str = "1") -> None:
         os.environ["WANGGE_BENCH_SERVER"] = "\n".join((kind, url, home))
         uvicorn.run(
             "scripts.bench_servers:from_environment", factory=True, host="127.0.0.1", port=int(port),
-            log_level="error", access_log=False, workers=int(workers), timeout_graceful_shutdown=2,
+            log_level="error", access_log=False, workers=int(workers), timeout_graceful_shutdown=2, http=protocol(kind),
         )  # fmt: skip
         return
     uvicorn.run(
         application(kind, url, Path(home)), host="127.0.0.1", port=int(port), log_level="error", access_log=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=2, http=protocol(kind),
     )  # fmt: skip
+
+
+def protocol(kind: str) -> Any:
+    """What speaks HTTP: the service's own where its fast paths are measured, else uvicorn's."""
+    return WireProtocol if kind in ("ours", "open") else "auto"
 
 
 def from_environment() -> Any:

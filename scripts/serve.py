@@ -26,6 +26,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
+from api.wire import WireProtocol
 from gis import embedded
 from gis.db import make_engine, migrate
 from gis.errors import Unavailable
@@ -81,13 +82,15 @@ def serve(
         if open_page:
             threading.Timer(1.5, webbrowser.open, [address]).start()
         if workers == 1:
-            uvicorn.run(tuned(create_app(settings, url=url)), host=settings.host, port=settings.port, **_OPTIONS)
+            uvicorn.run(tuned(create_app(settings, url=url)), host=settings.host, port=settings.port, **OPTIONS)
         else:
             _supervise(settings, url, workers)
 
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
+    "http": WireProtocol,
     "log_level": "warning",
+    "access_log": False,
     "server_header": False,
     "timeout_graceful_shutdown": STOP_S,
     "backlog": BACKLOG,
@@ -106,7 +109,7 @@ def _supervise(settings: Settings, url: str, workers: int) -> None:
         port=settings.port,
         workers=workers,
         timeout_worker_healthcheck=HUNG_S,
-        **_OPTIONS,
+        **OPTIONS,
     )
     Multiprocess(config, sockets=[config.bind_socket()]).run()
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gis.errors import GridError
 from gis.permissions import Action
@@ -30,7 +30,6 @@ THREADS = 2
 
 _ADDRESS = re.compile(r"/tiles/([a-z_]{1,30})/(0|[1-9]\d?)/(0|[1-9]\d{0,7})/(0|[1-9]\d{0,7})\.mvt")
 _OWN = frozenset(CELL_LAYERS)
-_NOTHING: Message = {"type": "http.response.body", "body": b""}
 
 
 class Caller(Protocol):
@@ -41,13 +40,12 @@ class Caller(Protocol):
         ...
 
 
-class _Sent(NamedTuple):
-    """The messages that give one tile. The headers that govern documents stand on none: a tile is drawn, never shown
-    by itself, and each header of an answer takes a microsecond."""
+class _Replies(NamedTuple):
+    """The answers that give one tile. The headers that govern documents stand on none but for what every answer
+    carries: a tile is drawn, never shown by itself."""
 
-    start: Message
-    body: Message
-    known: Message
+    whole: Any
+    known: Any
     etag: bytes
     headers: tuple[tuple[bytes, bytes], ...]
 
@@ -63,14 +61,14 @@ class TilesFront:
         Who sends a request, if that is known without asking anybody.
     ask : callable
         The same, asking the database if need be.
-    done : object
-        What tells the service that the answer was sent.
+    reply : callable
+        Body, status, headers → an answer of the service.
     """
 
     tiles: CellTiles
     seen: Callable[[Scope], Caller | None]
     ask: Callable[[Request], Awaitable[Caller]]
-    done: Any
+    reply: Callable[[bytes, int, tuple[tuple[bytes, bytes], ...]], Any]
 
     def __post_init__(self) -> None:
         self._makers = ThreadPoolExecutor(THREADS, thread_name_prefix="wangge-tiles")
@@ -78,23 +76,27 @@ class TilesFront:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Any:  # noqa: ARG002 (protocol)
         """Give a tile that is kept; or a coroutine that makes it, or None."""
+        if (kept := self.at_once(scope)) is not None:
+            return kept
         present = self.tiles.present
         if present is None or scope["query_string"] or scope["method"] != "GET":
             return None
         caller = self.seen(scope)
         if caller is None:
-            return self._asked(scope, send)
-        scopes = caller.scopes(Action.VIEW_MAP)
-        view = present.views.get(scopes)
-        if view is not None:
-            key = view.keys.get(scope["path"])
-            if key is not None:
-                found = self.tiles.find(present, key)
-                if found is not None:
-                    return self._send(found, scope, send)
-        return self._look_up(present, scopes, scope, send)
+            return self._asked(scope)
+        return self._look_up(present, caller.scopes(Action.VIEW_MAP), scope)
 
-    async def _asked(self, scope: Scope, send: Send) -> Any:
+    def at_once(self, scope: Scope) -> Any:
+        """Give a tile that is kept and was asked for before by somebody who may see as much."""
+        present = self.tiles.present
+        if present is None or scope["query_string"] or (caller := self.seen(scope)) is None:
+            return None
+        view = present.views.get(caller.scopes(Action.VIEW_MAP))
+        key = None if view is None else view.keys.get(scope["path"])
+        found = None if key is None else self.tiles.find(present, key)
+        return None if found is None or scope["method"] != "GET" else self._answer(found, scope)
+
+    async def _asked(self, scope: Scope) -> Any:
         """The same for somebody who is not known yet, or no longer."""
         if (place := place_of(scope["path"])) is None or place[0] not in _OWN:
             return None
@@ -105,12 +107,10 @@ class TilesFront:
         present = self.tiles.present
         if present is None:
             return None
-        sending = self._look_up(present, caller.scopes(Action.VIEW_MAP), scope, send)
-        return None if sending is None else await sending
+        found = self._look_up(present, caller.scopes(Action.VIEW_MAP), scope)
+        return await found if isinstance(found, Coroutine) else found
 
-    def _look_up(
-        self, present: Present, scopes: tuple[str, ...], scope: Scope, send: Send
-    ) -> Coroutine[Any, Any, Any] | None:
+    def _look_up(self, present: Present, scopes: tuple[str, ...], scope: Scope) -> Any:
         """A tile that nobody with these scopes asked for before, or that is no longer kept."""
         address = scope["path"]
         place = place_of(address)
@@ -120,10 +120,10 @@ class TilesFront:
         key = view.keys.get(address) or self.tiles.key(present, view, address, place)
         found = self.tiles.find(present, key)
         if found is None:
-            return self._made(present, view, place, key, scope, send)
-        return self._send(found, scope, send)
+            return self._made(present, view, place, key, scope)
+        return self._answer(found, scope)
 
-    async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope, send: Send) -> Any:
+    async def _made(self, present: Present, view: View, place: Place, key: bytes, scope: Scope) -> Any:
         """Make a tile once, however many ask for it meanwhile; where nothing is kept, for each who asks."""
         future = self._waited_for.get(key)
         if future is None:
@@ -133,28 +133,30 @@ class TilesFront:
                 self._waited_for[key] = future
                 future.add_done_callback(lambda _: self._waited_for.pop(key, None))
         # One who leaves does not take the tile away from the others.
-        return await self._send(await asyncio.shield(future), scope, send)
+        return self._answer(await asyncio.shield(future), scope)
 
-    async def _send(self, tile: Kept, scope: Scope, send: Send) -> Any:
-        """Send a tile, or that the caller has it already, in the shortest way there is."""
-        sent: _Sent = tile.replies or _prepare(tile)
+    def _answer(self, tile: Kept, scope: Scope) -> Any:
+        """A tile, or that the caller has it already."""
+        replies: _Replies = tile.replies or self._prepare(tile)
         accepts_packed = False
         for name, value in scope["headers"]:
             if name == b"if-none-match":
-                if value == sent.etag or is_known(tile.etag, value.decode("latin-1")):
-                    await send(sent.known)
-                    await send(_NOTHING)
-                    return self.done
+                if value == replies.etag or is_known(tile.etag, value.decode("latin-1")):
+                    return replies.known
             elif name == b"accept-encoding":
                 accepts_packed = b"gzip" in value
-        if accepts_packed or not tile.is_packed:
-            await send(sent.start)
-            await send(sent.body)
-            return self.done
-        plain = tile.plain()
-        await send(_start(200, (*sent.headers, (b"content-length", b"%d" % len(plain)))))
-        await send({"type": "http.response.body", "body": plain})
-        return self.done
+        return replies.whole if accepts_packed or not tile.is_packed else self.reply(tile.plain(), 200, replies.headers)
+
+    def _prepare(self, tile: Kept) -> _Replies:
+        etag = tile.etag.encode()
+        varying = (b"vary", b"Cookie, Authorization, Accept-Encoding")
+        common = ((b"etag", etag), (b"cache-control", b"private, no-cache"), varying)
+        typed = ((b"content-type", MEDIA_TYPE.encode()), *common)
+        packed = (*typed, (b"content-encoding", b"gzip")) if tile.is_packed else typed
+        whole = self.reply(tile.body, 200, packed) if tile.body else self.reply(b"", 204, common)
+        made = _Replies(whole, known=self.reply(b"", 304, common), etag=etag, headers=typed)
+        tile.replies = made
+        return made
 
 
 def place_of(address: str) -> Place | None:
@@ -164,26 +166,3 @@ def place_of(address: str) -> Place | None:
         return None
     layer, z, x, y = found[1], int(found[2]), int(found[3]), int(found[4])
     return (layer, z, x, y) if x < 1 << z and y < 1 << z else None
-
-
-def _prepare(tile: Kept) -> _Sent:
-    etag = tile.etag.encode()
-    varying = (b"vary", b"Cookie, Authorization, Accept-Encoding")
-    common = ((b"etag", etag), (b"cache-control", b"private, no-cache"), varying)
-    typed = ((b"content-type", MEDIA_TYPE.encode()), (b"x-content-type-options", b"nosniff"), *common)
-    packed = ((b"content-encoding", b"gzip"),) if tile.is_packed else ()
-    length = (b"content-length", b"%d" % len(tile.body))
-    start = (200, (*typed, *packed, length)) if tile.body else (204, common)
-    sent = _Sent(
-        start=_start(*start),
-        body={"type": "http.response.body", "body": tile.body},
-        known=_start(304, common),
-        etag=etag,
-        headers=typed,
-    )
-    tile.replies = sent
-    return sent
-
-
-def _start(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}

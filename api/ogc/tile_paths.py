@@ -22,10 +22,20 @@ class TilePaths:
         self.layers = {name: thing.layer for name, thing in THINGS.items() if thing.layer}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Reply | Awaitable[Reply | None] | None:
+        path = self._translated(scope)
+        fast = None if path is None else self.front.find(path)
+        return None if fast is None else fast(scope, receive, send)
+
+    def at_once(self, scope: Scope) -> Reply | None:
+        """The same, for `api.wire`."""
+        path = self._translated(scope)
+        at_once = None if path is None else self.front.find_at_once(path)
+        return None if at_once is None else at_once(scope)
+
+    def _translated(self, scope: Scope) -> str | None:
         found = _ADDRESS.fullmatch(scope["path"])
         if found is None or found[1] not in self.layers:
             return None
         path = f"/tiles/{self.layers[found[1]]}/{found[2]}/{found[4]}/{found[3]}.mvt"
         scope["path"], scope["raw_path"] = path, path.encode()
-        fast = self.front.find(path)
-        return None if fast is None else fast(scope, receive, send)
+        return path
