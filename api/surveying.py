@@ -7,14 +7,15 @@ import multiprocessing
 import threading
 import time
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import Depends, Path, Query, Request
 from sqlalchemy.orm import Session
+from starlette.responses import Response
 
 from api.access import Access
-from api.deps import Services, ServicesDep, allow_known
+from api.deps import Services, ServicesDep, allow_known, answer
 from gis import desk_log, jobs, plan_review, survey_runs
 from gis.db import unit_of_work
 from gis.models import PlanSurvey
@@ -101,6 +102,17 @@ def _is_settled(services: Services, actor: Actor, plan_id: int) -> bool:
         return True
 
 
-def told(services: Services, survey: PlanSurvey, *, language: str) -> dict[str, Any]:
-    """What a page is told that waits."""
-    return {"survey": survey_runs.describe(survey, now=services.clock(), language=language)}
+def waiting(services: Services, session: Session, plan_id: int, *, language: str) -> Response | None:
+    """What is answered while a plan has no ground: how far its survey is; ``None`` once it has."""
+    try:
+        desk_log.open_board(session, plan_id)
+    except desk_log.NotSurveyed:
+        survey = under_way(services, session, plan_id)
+        return None if survey is None else told(services, survey, language=language)
+    return None
+
+
+def told(services: Services, survey: PlanSurvey | None, *, language: str) -> Response:
+    """How far a survey is, as an answer."""
+    found = None if survey is None else survey_runs.describe(survey, now=services.clock(), language=language)
+    return answer({"survey": found}, status=202)

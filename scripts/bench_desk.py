@@ -100,7 +100,7 @@ def _measured(program: Program, grids: int, strokes: int, chromium: str) -> dict
         token = _planner(town)
         began = time.monotonic()
         plan_id = _ask(base, token, "POST", f"/api/v1/plans/{town.plan_id}/drafts", {"title": "bench"})["id"]
-        view = _ask(base, token, "GET", f"/api/v1/plans/{plan_id}/desk")
+        view = _opened(base, token, plan_id)
         surveyed_s = time.monotonic() - began
         ground = _ask(base, token, "GET", f"/api/v1/plans/{plan_id}/desk/ground")
         with _page(chromium, base, token) as page:
@@ -118,6 +118,18 @@ def _planner(town: BenchDatabase) -> str:
         )  # fmt: skip
         accounts.grant(session, username="bench-planner", role=Role.PLANNER, area_id=None, actor=SYSTEM, now=now)
         return accounts.sign_in(session, username="bench-planner", password=password, now=now)[0]
+
+
+def _opened(base: str, token: str, plan_id: int) -> Any:
+    """A plan as the desk has it, once its ground is surveyed."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        view = _ask(base, token, "GET", f"/api/v1/plans/{plan_id}/desk?wait=50")
+        if "survey" not in view:
+            return view
+        if view["survey"]["error"] is not None:
+            raise Unavailable(view["survey"]["error"]["code"], **view["survey"]["error"]["params"])
+    raise Unavailable("desk.surveying", plan=plan_id)
 
 
 def _ask(base: str, token: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

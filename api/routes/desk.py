@@ -12,11 +12,12 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api import surveying
 from api.access import Access
 from api.deps import Language, Now, Problem, Services, ServicesDep, SessionDep, allow, allow_known, answer
 from api.errors import MEDIA_TYPE
 from api.routes.plans import PlanId
-from api.schemas.desk import BatchRequest, EditRequest, NewDraft, Step
+from api.schemas.desk import BatchRequest, EditRequest, NewDraft, Step, Waiting
 from api.schemas.lists import Items
 from gis import desk_checks, desk_log, listing, plan_copy, plan_review
 from gis.db import unit_of_work
@@ -41,14 +42,17 @@ grounds = columns.Grounds()
     response_model=dict[str, Any],
     responses={
         200: {"content": {columns.MEDIA_TYPE: {}}},
+        202: {"model": Waiting, "description": "It is being surveyed, or that has failed"},
         304: {"description": "As it was"},
         406: {"model": Problem, "description": "A form that is not known", "content": {MEDIA_TYPE: {}}},
     },
 )
 def ground(
+    services: ServicesDep,
     session: SessionDep,
     actor: Viewer,
     plan_id: PlanId,
+    language: Language,
     accept: Annotated[str, Header()] = "*/*",
     accept_encoding: Annotated[str, Header()] = "",
     if_none_match: Annotated[str | None, Header()] = None,
@@ -60,6 +64,8 @@ def ground(
     """
     plan_review.require_whole(session, plan_id, actor=actor)
     is_packed = _wants_columns(accept)
+    if (waiting := surveying.waiting(services, session, plan_id, language=language)) is not None:
+        return waiting
     board = desk_log.open_board(session, plan_id)
     tag = f'"{columns.mark(board)}"' if is_packed else f'"{plan_id}-{board.ground}-{board.seq}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}

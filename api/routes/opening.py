@@ -33,13 +33,8 @@ def show(services: ServicesDep, session: SessionDep, actor: Viewer, plan_id: Pla
     so does each later request; all who ask wait for the same survey. With `wait` the answer comes when it is over.
     """
     plan_review.require_whole(session, plan_id, actor=actor)
-    try:
-        return answer(desk_log.opened(session, plan_id, actor=actor, language=language))
-    except desk_log.NotSurveyed:
-        survey = surveying.under_way(services, session, plan_id)
-    if survey is None:  # done a moment ago
-        return answer(desk_log.opened(session, plan_id, actor=actor, language=language))
-    return answer(surveying.told(services, survey, language=language), status=202)
+    waiting = surveying.waiting(services, session, plan_id, language=language)
+    return waiting or answer(desk_log.opened(session, plan_id, actor=actor, language=language))
 
 
 @router.post("/{plan_id}/survey", summary="Survey a plan again", status_code=202, response_model=Waiting)
@@ -49,5 +44,4 @@ def survey_again(
     """After a survey has failed; for whoever may open the plan. One that is under way goes on."""
     plan_review.require_whole(session, plan_id, actor=actor)
     survey = surveying.under_way(services, session, plan_id, again=True)
-    told = {"survey": None} if survey is None else surveying.told(services, survey, language=language)
-    return answer(told, status=202)
+    return surveying.told(services, survey, language=language)

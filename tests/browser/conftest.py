@@ -168,6 +168,20 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"the service did not answer within {START_S:.0f} s")
 
 
+FIRST_OPENING_S = 240.0
+
+
+def on_desk(ask: Callable[..., Any], plan_id: int) -> dict[str, Any]:
+    """A plan as the desk has it, by whoever asks; waits for its ground, which is surveyed the first time."""
+    end = time.monotonic() + FIRST_OPENING_S
+    while time.monotonic() < end:
+        view: dict[str, Any] = ask("GET", f"/api/v1/plans/{plan_id}/desk?wait=20")
+        if "survey" not in view:
+            return view
+        assert view["survey"]["error"] is None, view
+    pytest.fail(f"the ground of plan {plan_id} was not surveyed within {FIRST_OPENING_S:.0f} s")
+
+
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     """The driver, patient in what it expects too."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, Opener, Site
+from tests.browser.conftest import DESKTOP, PHONE, Opener, Site, on_desk
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +24,7 @@ LANGUAGES = ("zh", "en")
 @pytest.fixture
 def surveyed(site: Site, as_user: Any) -> Site:
     """The service whose plan has been opened on the desk before: the first opening surveys its ground."""
-    as_user("planner")("GET", f"/api/v1/plans/{site.plan_id}/desk/ground")
+    on_desk(as_user("planner"), site.plan_id)
     return site
 
 

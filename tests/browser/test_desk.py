@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Playwright, expect
 
-from tests.browser.conftest import DESKTOP, PASSWORD, Opener, Site, Visit
+from tests.browser.conftest import DESKTOP, PASSWORD, Opener, Site, Visit, on_desk
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -105,14 +105,13 @@ def draft(site: Site, playwright: Playwright) -> Iterator[Draft]:
             method=method,
             data=None if body is None else json.dumps(body),
             headers={"content-type": "application/json"},
-            timeout=FIRST_OPENING_MS,
         )
         assert answer.ok, f"{method} {path}: {answer.status} {answer.text()}"
         return answer.json()
 
     ask("POST", "/api/v1/session", {"username": "planner", "password": PASSWORD})
     plan_id = ask("POST", f"/api/v1/plans/{site.plan_id}/drafts", {"title": "手工调整"})["id"]
-    view = ask("GET", f"/api/v1/plans/{plan_id}/desk")
+    view = on_desk(ask, plan_id)
     ground = ask("GET", f"/api/v1/plans/{plan_id}/desk/ground")
     yield Draft(plan_id, view, ground)
     http.dispose()

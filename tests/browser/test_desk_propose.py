@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Playwright, expect
 
-from tests.browser.conftest import PASSWORD, Opener, Site
+from tests.browser.conftest import PASSWORD, Opener, Site, on_desk
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-FIRST_OPENING_MS = 240_000
-"""A draft's ground is surveyed when it is opened for the first time."""
 SEARCH_MS = 240_000
 
 
@@ -41,14 +39,13 @@ def broken(site: Site, playwright: Playwright) -> Iterator[Broken]:
             method=method,
             data=None if body is None else json.dumps(body),
             headers={"content-type": "application/json"},
-            timeout=FIRST_OPENING_MS,
         )
         assert answer.ok, f"{method} {path}: {answer.status} {answer.text()}"
         return answer.json()
 
     ask("POST", "/api/v1/session", {"username": "planner", "password": PASSWORD})
     plan_id = ask("POST", f"/api/v1/plans/{site.plan_id}/drafts", {"title": "待修草案"})["id"]
-    view = ask("GET", f"/api/v1/plans/{plan_id}/desk")
+    view = on_desk(ask, plan_id)
     ground = ask("GET", f"/api/v1/plans/{plan_id}/desk/ground")
     one, other, third = neighbours(view, ground)
     merged = ask(

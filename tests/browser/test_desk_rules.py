@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Opener, Site, Visit
+from tests.browser.conftest import Opener, Site, Visit, on_desk
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,7 @@ TABLET = {"width": 1024, "height": 768}
 @pytest.fixture(autouse=True)
 def _surveyed(site: Site, as_user: Any) -> None:
     """The plan has been opened on the desk before: the first opening surveys its ground."""
-    as_user("planner")("GET", f"/api/v1/plans/{site.plan_id}/desk/ground")
+    on_desk(as_user("planner"), site.plan_id)
 
 
 def opened(visit: Opener, site: Site, **options: Any) -> Visit:

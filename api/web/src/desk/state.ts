@@ -12,6 +12,7 @@ import { EMPTY, goToBox, setData, type TownMap } from "../map/town_map";
 import { requestId } from "../state/request_id";
 import { Value } from "../state/value";
 import { Board, type Patch } from "./board";
+import { openedGround, openedView, type Tell } from "./opening";
 import { Outbox, type Unsent } from "./outbox";
 import { predict } from "./predict";
 import type { Change, Changes, DeskCommunity, DeskTier, DeskView, Edit, Ground, Step } from "./types";
@@ -129,8 +130,9 @@ export class DeskState {
     this.outbox = new Outbox(session.user.username, view.plan.id);
   }
 
-  static async open(session: Session, plan: Id, signal?: AbortSignal): Promise<DeskState> {
-    const [view, ground] = await ask(plan, signal);
+  /** `tell` hears how far the survey is that a plan which was never on the desk waits for. */
+  static async open(session: Session, plan: Id, signal?: AbortSignal, tell?: Tell): Promise<DeskState> {
+    const [view, ground] = await ask(plan, signal, tell);
     return new DeskState(session, view, ground);
   }
 
@@ -400,29 +402,11 @@ export class DeskState {
   }
 }
 
-/** Both at once; the first time one of them surveys the ground, and the other comes again until that is done. */
-const ask = (plan: Id, signal?: AbortSignal): Promise<[DeskView, Ground]> =>
-  Promise.all([
-    patiently(() => get<DeskView>(`/api/v1/plans/${plan}/desk`, {}, signal), signal),
-    patiently(() => get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal), signal),
-  ]);
-
-const SURVEY_TRIES = 60;
-const SURVEY_PAUSE_MS = 2000;
-
-async function patiently<T>(asking: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  for (let left = SURVEY_TRIES; ; left--) {
-    try {
-      return await asking();
-    } catch (reason) {
-      if (!isBusy(reason) || left === 0 || signal?.aborted) throw reason;
-      await pause(SURVEY_PAUSE_MS);
-    }
-  }
-}
-
-const isBusy = (reason: unknown) =>
-  reason instanceof Problem && (reason.code === "database.busy" || reason.status === 503);
+/** Both at once. */
+const ask = (plan: Id, signal?: AbortSignal, tell?: Tell): Promise<[DeskView, Ground]> => {
+  const view = openedView(plan, signal, tell);
+  return Promise.all([view, openedGround(() => get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal), view)]);
+};
 
 function partsByCell(board: Board): Map<Id, Set<Id>> {
   const found = new Map<Id, Set<Id>>();

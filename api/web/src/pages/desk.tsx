@@ -3,34 +3,25 @@
 import "../style/planner.css";
 import "../style/desk.css";
 import { useEffect, useState } from "preact/hooks";
-import type { Problem } from "../api/client";
+import { type Problem, post } from "../api/client";
 import type { Session } from "../api/types";
 import { Desk } from "../desk/desk";
 import { Drafts } from "../desk/drafts";
+import type { Survey } from "../desk/opening";
 import { DeskState } from "../desk/state";
+import { SurveyState } from "../desk/survey_state";
 import { t, useLanguage } from "../i18n";
 import { Shell } from "../panels/shell";
 import { Failed, Waiting } from "../panels/states";
 import { addressedNumber } from "../state/address";
 import { mount } from "./mount";
 
-const LONG_MS = 2500;
-
-/** The first opening of a plan surveys its ground, which takes its time; later ones do not. */
-function OpeningState() {
-  const [isLong, setLong] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setLong(true), LONG_MS);
-    return () => clearTimeout(timer);
-  }, []);
-  return <Waiting label={isLong ? t("desk.opening_first") : t("desk.opening")} />;
-}
-
 function Opening({ session }: { session: Session }) {
   const language = useLanguage();
   const plan = addressedNumber("plan");
   const [desk, setDesk] = useState<DeskState | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
+  const [survey, setSurvey] = useState<Survey | null>(null);
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     document.title = `${t("desk.title")} · ${t("brand")}`;
@@ -40,7 +31,8 @@ function Opening({ session }: { session: Session }) {
     const stop = new AbortController();
     let opened: DeskState | null = null;
     setFailure(null);
-    DeskState.open(session, plan, stop.signal).then(
+    setSurvey(null);
+    DeskState.open(session, plan, stop.signal, setSurvey).then(
       (made) => {
         if (stop.signal.aborted) return;
         opened = made;
@@ -55,15 +47,20 @@ function Opening({ session }: { session: Session }) {
     };
   }, [plan, turn]);
   if (plan === null) return <Drafts session={session} />;
+  const again = () => {
+    const asked = failure?.body.survey ? post(`/api/v1/plans/${plan}/survey`) : Promise.resolve();
+    asked.then(() => setTurn(turn + 1), setFailure);
+  };
   if (failure) {
     return (
       <div class="drafts">
-        <Failed problem={failure} again={() => setTurn(turn + 1)} />
+        <Failed problem={failure} again={again} />
         <a href="/desk">{t("desk.all_plans")}</a>
       </div>
     );
   }
-  return desk ? <Desk desk={desk} /> : <OpeningState />;
+  if (desk) return <Desk desk={desk} />;
+  return survey ? <SurveyState plan={plan} survey={survey} /> : <Waiting label={t("desk.opening")} />;
 }
 
 mount(() => <Shell page="planner">{(session) => <Opening session={session} />}</Shell>);
