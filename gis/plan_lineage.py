@@ -107,6 +107,11 @@ def continuations(edges: Sequence[Edge]) -> list[Edge]:
     return chosen
 
 
+def origins(session: Session, plan_id: int) -> dict[int, int]:
+    """From the cells of a plan that is not published yet to those in force that they would continue."""
+    return {edge.new.id: edge.old.id for edge in continuations(edges_of(session, plan_id))}
+
+
 def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, document_no: str | None) -> None:
     """Write the edges from the cells in force to a plan's cells, whose codes are final."""
     codes_now = {row.id: row.code for row in session.execute(_CODES, {"plan": plan_id})}

@@ -171,7 +171,7 @@ def _rendered(
     }  # fmt: skip
     css = _environment().from_string(_own("print.css")).render(**shape)
     return _environment().from_string(_own(template)).render(
-        css=Markup(css), t=t, en=en, title=book.title, is_draft=book.state == "draft", sheets=sheets,
+        css=Markup(css), t=t, en=en, title=book.title, is_draft=book.is_waiting, sheets=sheets,
         phones=look.phones, stamp=_stamp(book, t), sources="Wangge", legend=Markup(_legend(book, t)),
         wide_side=frame.is_wide, index_w=frame.whole[0], index_h=frame.whole[1], map_w=frame.map[0],
         map_h=frame.map[1], below_zh=book.below.name_zh if book.below else "",
@@ -182,8 +182,13 @@ def _rendered(
 
 def _stamp(book: Book, t: Any) -> str:
     day = _day(book.at)
-    if book.state == "draft":
-        return str(t(f"草案，未生效；人员以{day}为准", f"Draft, not in force; people as of {day}"))
+    if book.is_waiting:
+        return str(
+            t(
+                f"草案，未生效；人员按{day}在岗者由所延续的单元带入",
+                f"Draft, not in force; people of the cells it continues, {day}",
+            )
+        )
     since = _day(book.since) if book.since else "–"
     return str(t(f"{since}起施行；人员以{day}为准", f"In force from {since}; people as of {day}"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from gis import crs, listing, plan_review, plans, rules
+from gis import crs, listing, plan_lineage, plan_review, plans, rules
 from gis.errors import InvalidInput, NotFound
 from gis.permissions import Action, Actor, require
+from gis.plan_steps import PENDING
 from gis.rule_set import RuleSet, Tier
 
 Geometries = NDArray[np.object_]
@@ -83,7 +84,7 @@ class Book:
     since : datetime or None
         In force from.
     at : datetime
-        People as of then.
+        People as of then: of a plan whose day is to come as of that day, of one of the past as of its last day.
     tier, below : Tier and Tier or None
         Of the pages, and of the cells inside them.
     rules : RuleSet
@@ -114,6 +115,11 @@ class Book:
     barriers: Things
     communities: Things
     zone: int
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no day yet: those are shown who hold the posts of the cells that its cells would continue."""
+        return self.state in PENDING
 
     def numbers(self, ids: Sequence[int]) -> list[int]:
         """The numbers of cells among the pages, from 0.
@@ -157,13 +163,15 @@ def gather(session: Session, plan_id: int, *, actor: Actor, at: datetime, phones
         raise InvalidInput("print.no_cells", plan=plan_id)
     shapes = shapely.from_wkb([bytes(row.wkb) for row in rows])
     zone = crs.zone_of(shapes)
-    people = _people(session, [*rows, *small], ruled, at=at, phones=phones)
+    state, moment = plans.state_of(session, plan_id), _moment(session, plan_id, at)
+    origins = plan_lineage.origins(session, plan_id) if state in PENDING else None
+    people = _people(session, [*rows, *small], ruled, origins, at=moment, phones=phones)
     inside: dict[int, list[Cell]] = defaultdict(list)
     for i, row in enumerate(small):
         inside[row.parent_id].append(_cell(row, i, people[row.id]))
     ids = [row.id for row in areas]
     return Book(
-        plan_id, plan.title, plans.state_of(session, plan_id), plan.effective_from, at, ruled.grid_tiers[depth - 1],
+        plan_id, plan.title, state, plan.effective_from, moment, ruled.grid_tiers[depth - 1],
         below, ruled, tuple(_cell(row, i, people[row.id]) for i, row in enumerate(rows)),
         {parent: tuple(cells) for parent, cells in inside.items()}, _metric(shapes, zone),
         _metric(shapely.from_wkb([bytes(row.wkb) for row in small]), zone),
@@ -223,23 +231,47 @@ def _cell(row: Any, ground: int, people: tuple[Person, ...]) -> Cell:
     )  # fmt: skip
 
 
+def _moment(session: Session, plan_id: int, at: datetime) -> datetime:
+    """The instant of a plan's time that is nearest to another."""
+    start: datetime | None
+    stop: datetime | None
+    start, stop = session.execute(_IN_FORCE, {"plan": plan_id}).one()
+    if start is not None and at < start:
+        return start
+    return at if stop is None or at < stop else stop - timedelta(microseconds=1)
+
+
 def _people(
-    session: Session, rows: Sequence[Any], ruled: RuleSet, *, at: datetime, phones: bool
+    session: Session,
+    rows: Sequence[Any],
+    ruled: RuleSet,
+    origins: Mapping[int, int] | None,
+    *,
+    at: datetime,
+    phones: bool,
 ) -> dict[int, tuple[Person, ...]]:
-    """Who answers for each cell itself; posts of its tier that nobody holds are there without a name."""
-    held = listing.responsible(session, [row.id for row in rows], at=at, shows_phones=phones)
+    """Who answers for each cell itself; posts of its tier that nobody holds are there without a name.
+
+    With ``origins``, from cells to those that they continue, those who answer for these, as far as the tier has their
+    posts: publication carries them over by the same rule.
+    """
+    holding = {row.id: row.id if origins is None else origins.get(row.id, -1) for row in rows}
+    held = listing.responsible(session, sorted(set(holding.values()) - {-1}), at=at, shows_phones=phones)
+    places = {row.id: row.code for row in session.execute(_PLACES, {"ids": list(held)})}
     found: dict[int, tuple[Person, ...]] = {}
     for row in rows:
-        tier = ruled.grid_tiers[row.grid_depth - 1]
-        own = [one for one in held[row.id] if one["place"] == row.code]
+        posts = {post.code: post for post in ruled.grid_tiers[row.grid_depth - 1].posts}
+        source = holding[row.id]
+        own = [one for one in held.get(source, ()) if one["place"] == places[source] and one["post"] in posts]
         people = [
-            Person(one["post_name_zh"], one["post_name_en"], one["name"], one["phone"] if phones else None, row.code)
+            Person(posts[one["post"]].name_zh, posts[one["post"]].name_en, one["name"],
+                   one["phone"] if phones else None, row.code)
             for one in own
-        ]
+        ]  # fmt: skip
         filled = {one["post"] for one in own}
         people += [
             Person(post.name_zh, post.name_en, None, None, row.code)
-            for post in tier.posts
+            for post in posts.values()
             if post.code not in filled and post.holders_min > 0
         ]
         found[row.id] = tuple(people)
@@ -258,6 +290,16 @@ def _metric(shapes: Any, zone: int) -> Geometries:
         return np.empty(0, dtype=object)
     return np.asarray(shapely.transform(placed, lambda xy: crs.points_to_metric(xy, zone)), dtype=object)
 
+
+_PLACES = text("SELECT id, code FROM grid WHERE id = ANY(:ids)")
+
+_IN_FORCE = text(
+    """
+    SELECT min(lower(in_force_during)) AS start,
+           CASE WHEN bool_or(upper_inf(in_force_during)) THEN NULL ELSE max(upper(in_force_during)) END AS stop
+    FROM plan_community WHERE plan_id = :plan AND NOT isempty(in_force_during)
+    """
+)
 
 _SEEN = "a.path <@ ANY(CAST(:scopes AS ltree []))"
 
