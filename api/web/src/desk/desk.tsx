@@ -123,6 +123,12 @@ function Head({ desk }: { desk: DeskState }) {
       </a>
       <h1 title={plan.title}>{plan.title || `#${plan.id}`}</h1>
       <span class={`chip chip-plan-${plan.state}`}>{word("plan_state", plan.state)}</span>
+      {desk.lockedAll && (
+        <span class="chip chip-locked">
+          <Icon name="lock" size={14} />
+          {t("desk.all_locked")}
+        </span>
+      )}
       <Saving desk={desk} />
       {!mayEdit && may(session, "planner") && <DraftButton desk={desk} />}
     </header>

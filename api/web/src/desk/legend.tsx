@@ -1,6 +1,7 @@
 /** What the colours and signs of the map mean, with the same patterns and the numbers. */
 
 import { t, useLanguage, word } from "../i18n";
+import { Icon } from "../panels/icons";
 import { useValue } from "../state/value";
 import { STEPS } from "./colouring";
 import type { DeskState } from "./state";
@@ -33,7 +34,7 @@ export function DeskLegend({ desk }: { desk: DeskState }) {
   };
   return (
     <section class="legend" aria-label={t("legend.title")}>
-      <h3>{steps.length > 0 ? word("desk_colour", colouring) : t("legend.title")}</h3>
+      <h3>{steps.length > 0 ? word("desk_colour", colouring) : t("desk.signs")}</h3>
       <ul>
         {steps.map(({ fill, pattern, word: name }) => (
           <li key={name}>
@@ -43,7 +44,9 @@ export function DeskLegend({ desk }: { desk: DeskState }) {
         ))}
         {signs.map(({ name, sign }) => (
           <li key={name}>
-            <span class={`swatch ${sign}`} aria-hidden="true" />
+            <span class={`swatch ${sign}`} aria-hidden="true">
+              {name === "locked" && <Icon name="lock" size={14} />}
+            </span>
             {word("desk_legend", name)}
           </li>
         ))}

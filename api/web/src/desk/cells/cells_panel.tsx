@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Id } from "../../api/types";
 import { named, number, t, useLanguage, word } from "../../i18n";
+import { Icon } from "../../panels/icons";
 import { Empty } from "../../panels/states";
 import { useValue } from "../../state/value";
 import { compactness } from "../board";
@@ -60,7 +61,12 @@ function Row({ cell, name, tier, chosen, reachable, onPick }: RowProps) {
       >
         <th scope="row">
           <span class="code">{name}</span>
-          {cell.locked && <span title={t("desk.locked")}> 🔒</span>}
+          {cell.locked && (
+            <span class="mark" title={t("desk.locked")}>
+              <Icon name="lock" size={14} />
+              <span class="read-only">{t("desk.locked")}</span>
+            </span>
+          )}
           {cell.dedicated && <span class="mark">{t("desk.dedicated_short")}</span>}
           {cell.pieces > 1 && <span class="mark mark-bad">{t("desk.in_pieces", { n: cell.pieces })}</span>}
         </th>
