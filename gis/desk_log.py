@@ -53,16 +53,10 @@ class Watch(Protocol):
     def tell(self, step: str, share: float = 0.0, done: int = 0, total: int = 0) -> None:
         """Hear which of `gis.models.desk.SURVEY_STEPS` it is at, its share, and communities done."""
 
-    def cancelled(self) -> bool:
-        """Whether nobody wants it any more."""
-
 
 class _Unwatched:
     def tell(self, step: str, share: float = 0.0, done: int = 0, total: int = 0) -> None:
         """Nobody hears it."""
-
-    def cancelled(self) -> bool:
-        return False
 
 
 UNWATCHED = _Unwatched()
@@ -135,14 +129,12 @@ def make_ready(
     processes : int, optional
         As `gis.spreading.spread`.
     watch : Watch
-        Is told how far it is, and asked whether to go on.
+        Is told how far it is.
 
     Raises
     ------
     NotSurveyed
         If it would take long.
-    InvalidInput
-        ``partition.cancelled`` if the watch does not want it any more.
     """
     if is_quick and session.scalar(_UNDER_WAY, {"plan": plan_id}):
         raise NotSurveyed("desk.surveying", plan=plan_id)

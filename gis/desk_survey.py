@@ -48,11 +48,6 @@ def surveyed(
 ) -> Made:
     """Survey the communities of a plan, or some of them, along its cells; writes nothing.
 
-    Raises
-    ------
-    InvalidInput
-        ``partition.cancelled`` if the watch does not want it any more.
-
     Notes
     -----
     The demo town (240 grids, 1,480 micro-grids, 2,756 buildings): 15 s of one core.
@@ -84,10 +79,7 @@ def surveyed(
     few = len(building_ids) <= LITTLE_WORK
     meter = _Meter(watch, [len(place.cells) + len(place.homes) / HOMES_A_CELL for place in places])
     order = sorted(range(len(places)), key=lambda i: -meter.weights[i])
-    made = spread(
-        _survey_place, places, order=order, processes=1 if few else processes, cancelled=watch.cancelled,
-        progress=meter.within,
-    )  # fmt: skip
+    made = spread(_survey_place, places, order=order, processes=1 if few else processes, progress=meter.within)
     faces = {}
     for number, answer in made:
         faces[number] = answer

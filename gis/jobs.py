@@ -19,6 +19,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from gis import (
+    desk_log,
+    desk_rows,
     geotag_runs,
     incident_tally,
     plan_redraw,
@@ -241,6 +243,19 @@ def request_survey(
         jobs.configure_task(SURVEY_TASK, queue=SURVEY, lock=SURVEY, connection=connection).defer(plan_id=plan)
 
     return survey_runs.ask(session, plan_id, defer=defer, now=now, again=again)
+
+
+def survey_ahead(session: Session, plan_id: int, *, now: datetime, jobs: App | None = None) -> None:
+    """Have the ground of a plan that came about otherwise than on the desk surveyed before somebody opens it there.
+
+    Parameters
+    ----------
+    jobs : App, optional
+        By default a queue in the session's database.
+    """
+    if desk_rows.count_lowest(session, plan_id) > desk_log.FEW_CELLS:
+        url = session.get_bind().engine.url.render_as_string(hide_password=False)
+        request_survey(session, plan_id, jobs=jobs or deferring_app(url), now=now)
 
 
 def _revive_surveys(engine: Engine, jobs: App) -> None:

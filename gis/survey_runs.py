@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from gis import desk_log, messages
 from gis.db import make_engine, unit_of_work
 from gis.errors import GridError
-from gis.models import Plan, PlanDesk, PlanSurvey
+from gis.models import PlanDesk, PlanSurvey
 
 log = logging.getLogger("wangge.survey")
 
@@ -144,7 +144,6 @@ def do_run(engine: Engine, plan_id: int, *, clock: Callable[[], datetime], proce
         with unit_of_work(engine) as session:
             desk_log.hold(session, plan_id)
             if _claim(engine, plan_id, clock()):
-                _note_desk(engine, plan_id)
                 desk_log.make_ready(session, plan_id, processes=processes, watch=_Watch(engine, plan_id))
                 _end(session, plan_id, now=clock(), state="done", step=None, share=1.0)
     except GridError as error:
@@ -152,11 +151,9 @@ def do_run(engine: Engine, plan_id: int, *, clock: Callable[[], datetime], proce
         with unit_of_work(engine) as session:
             _end(session, plan_id, now=clock(), state="failed", error_code=error.code, error_params=params)
     except Exception:
-        with unit_of_work(engine) as session:
-            if session.get(Plan, plan_id) is None:
-                return  # given up meanwhile
-            _end(session, plan_id, now=clock(), state="failed", error_code="survey.unexpected", error_params={})
         log.exception("survey of plan %s", plan_id)
+        with unit_of_work(engine) as session:
+            _end(session, plan_id, now=clock(), state="failed", error_code="survey.unexpected", error_params={})
 
 
 def do_now(engine: Engine, plan_id: int, *, clock: Callable[[], datetime], processes: int | None = None) -> None:
@@ -169,8 +166,13 @@ def do_now(engine: Engine, plan_id: int, *, clock: Callable[[], datetime], proce
 def do_apart(url: str, plan_id: int) -> None:
     """Do a survey in a process that was begun for it."""
     engine = make_engine(url, statement_timeout_s=600)
-    do_run(engine, plan_id, clock=lambda: datetime.now(UTC), processes=1)
+    do_run(engine, plan_id, clock=utc_now, processes=1)
     engine.dispose()
+
+
+def utc_now() -> datetime:
+    """The present."""
+    return datetime.now(UTC)
 
 
 def _not_at_all(_plan_id: int) -> None:
@@ -188,44 +190,25 @@ def _claim(engine: Engine, plan_id: int, now: datetime) -> bool:
         return claimed.first() is not None
 
 
-def _note_desk(engine: Engine, plan_id: int) -> None:
-    """In a transaction of its own: a row that names the plan would keep everybody from giving the plan up."""
-    with unit_of_work(engine) as session:
-        session.execute(_DESK, {"plan": plan_id})
-
-
-_DESK = text("INSERT INTO plan_desk (plan_id) SELECT id FROM plan WHERE id = :plan ON CONFLICT DO NOTHING")
-
-
 def _end(session: Session, plan_id: int, *, now: datetime, **values: Any) -> None:
     session.execute(update(PlanSurvey).where(PlanSurvey.plan_id == plan_id).values(finished_at=now, **values))
     session.execute(text("SELECT pg_notify('wangge_desk', :payload)"), {"payload": str(plan_id)})
 
 
 class _Watch:
-    """Writes how far a survey is into its row, and reads there whether the plan still is; twice a second at most."""
+    """Writes how far a survey is into its row, twice a second at most."""
 
     def __init__(self, engine: Engine, plan_id: int) -> None:
         self._engine = engine
         self._plan_id = plan_id
         self._told_at = float("-inf")
         self._step: str | None = None
-        self._is_gone = False
 
     def tell(self, step: str, share: float = 0.0, done: int = 0, total: int = 0) -> None:
         """Note it if it is news."""
         if step == self._step and time.monotonic() - self._told_at < BEAT_S:
             return
         self._step, self._told_at = step, time.monotonic()
+        values = {"step": step, "share": min(max(share, 0.0), 1.0), "done": done, "total": total}
         with unit_of_work(self._engine) as session:
-            found = session.execute(
-                update(PlanSurvey)
-                .where(PlanSurvey.plan_id == self._plan_id)
-                .values(step=step, share=min(max(share, 0.0), 1.0), done=done, total=total)
-                .returning(PlanSurvey.plan_id)
-            )
-            self._is_gone = found.first() is None
-
-    def cancelled(self) -> bool:
-        """Whether the plan was given up."""
-        return self._is_gone
+            session.execute(update(PlanSurvey).where(PlanSurvey.plan_id == self._plan_id).values(**values))

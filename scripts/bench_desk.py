@@ -100,7 +100,7 @@ def _measured(program: Program, grids: int, strokes: int, chromium: str) -> dict
         token = _planner(town)
         began = time.monotonic()
         plan_id = _ask(base, token, "POST", f"/api/v1/plans/{town.plan_id}/drafts", {"title": "bench"})["id"]
-        view = _opened(base, token, plan_id)
+        view = _on_desk(base, token, plan_id)
         surveyed_s = time.monotonic() - began
         ground = _ask(base, token, "GET", f"/api/v1/plans/{plan_id}/desk/ground")
         with _page(chromium, base, token) as page:
@@ -120,7 +120,7 @@ def _planner(town: BenchDatabase) -> str:
         return accounts.sign_in(session, username="bench-planner", password=password, now=now)[0]
 
 
-def _opened(base: str, token: str, plan_id: int) -> Any:
+def _on_desk(base: str, token: str, plan_id: int) -> Any:
     """A plan as the desk has it, once its ground is surveyed."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:

@@ -18,7 +18,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from gis import demo, embedded, ingest, showcase
+from gis import demo, embedded, ingest, jobs, showcase
 from gis.db import make_engine, migrate, unit_of_work
 from gis.division import Division
 from gis.errors import Unavailable
@@ -164,7 +164,7 @@ def _build_plan(steps: Steps, engine: Any, city: City, *, since: datetime) -> No
     with steps("measure"):
         quality = _quality(division, town)
     with steps("publish"), unit_of_work(engine) as session:
-        showcase.publish_division(
+        plan_id = showcase.publish_division(
             session,
             division,
             root=showcase.root_code(town),
@@ -173,6 +173,7 @@ def _build_plan(steps: Steps, engine: Any, city: City, *, since: datetime) -> No
             quality=quality,
             since=since,
         )
+        jobs.survey_ahead(session, plan_id, now=datetime.now(UTC))
 
 
 def _quality(division: Division, town: Town) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from gis import areas, plan_approval, plan_codes, plan_copy, plans, taking
+from gis import areas, jobs, plan_approval, plan_codes, plan_copy, plans, taking
 from gis.codes import SCHEMES
 from gis.errors import InvalidInput
 from gis.messages import text as sentence
@@ -98,6 +98,8 @@ def publish(
             now=datetime.now(UTC),
             commit=commit,
         )
+        if commit:
+            jobs.survey_ahead(session, plan_id, now=datetime.now(UTC))
     if as_json:
         print_json(asdict(outcome))
         return
@@ -213,6 +215,8 @@ def import_(
         taken = taking.take(session, wish, actor=SYSTEM, now=datetime.now(UTC))
         if dry_run:
             session.rollback()
+        else:
+            jobs.survey_ahead(session, taken.plan_id, now=datetime.now(UTC))
     found = taking.as_dict(taken, language=program.language)
     if as_json:
         print_json({**found, "dry_run": dry_run})

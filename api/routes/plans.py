@@ -145,7 +145,9 @@ def violations(session: SessionDep, actor: Viewer, plan_id: PlanId, language: La
 
 
 @router.post("/{plan_id}/publish", summary="Publish a plan", response_model=dict[str, Any])
-def publish(given: Publication, session: SessionDep, actor: Publisher, present: Now, plan_id: PlanId) -> Response:
+def publish(
+    given: Publication, services: ServicesDep, session: SessionDep, actor: Publisher, present: Now, plan_id: PlanId
+) -> Response:
     """Shows what it would change; with `commit` it does, in one transaction, and answers the published plan.
 
     The plan is approved, or the caller may take every step there: then the missing ones are taken with it.
@@ -157,6 +159,7 @@ def publish(given: Publication, session: SessionDep, actor: Publisher, present: 
         session, plan_id, effective_from=given.effective_from, document_no=given.document_no or None,
         replaces=given.replaces, actor=actor, now=present,
     )  # fmt: skip
+    jobs.survey_ahead(session, plan_id, now=present, jobs=services.jobs)
     return answer(_plan(session, plan_id, actor))
 
 

@@ -16,7 +16,7 @@ from api.access import Access
 from api.deps import Language, Now, ServicesDep, SessionDep, allow, allow_known, answer, services
 from api.routes.plans import PlanId
 from api.schemas.taking import ImportIn, ImportItems, ImportOut
-from gis import plan_review, taking
+from gis import jobs, plan_review, taking
 from gis.errors import Conflict, InvalidInput, NotAllowed
 from gis.permissions import READING, Action, Actor
 
@@ -99,6 +99,7 @@ def create(
         trust_crs=given.trust_crs, limit_mb=services.settings.upload_limit_mb,
     )  # fmt: skip
     taken = taking.take(session, wish, actor=actor, now=present)
+    jobs.survey_ahead(session, taken.plan_id, now=present, jobs=services.jobs)
     return answer(taking.as_dict(taken, language=given.language or language), status=201)
 
 
