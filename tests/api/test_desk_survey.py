@@ -209,5 +209,5 @@ def survey_for_ever(url: str, plan_id: int, begun: Any) -> None:
         begun.set()
         time.sleep(10 * PATIENCE_S)
 
-    desk_survey.surveyed = surveyed  # type: ignore[assignment]  # in a process of its own
+    desk_survey.surveyed = surveyed  # in a process of its own
     survey_runs.do_run(make_engine(url), plan_id, clock=survey_runs.utc_now)
