@@ -1,6 +1,6 @@
 /** What an import brought since the draft's ground was surveyed: taken up by whoever draws, with one edit. */
 
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { number, t } from "../i18n";
 import { Icon } from "../panels/icons";
 import { done, failed } from "../panels/notice";
@@ -9,6 +9,9 @@ import { toldOf } from "./history/history_panel";
 import { joined } from "./plane";
 import type { DeskState } from "./state";
 import type { Change } from "./types";
+
+/** Of the base map: what an import brings stands there too. */
+const TOWN_LAYERS = ["buildings", "compounds"];
 
 /** What came is selected, and gone to: the next act makes a grid of it, or puts it into one. */
 function show(desk: DeskState, change: Change): void {
@@ -25,6 +28,10 @@ export function Arrivals({ desk }: { desk: DeskState }) {
   const seq = useValue(desk.seq);
   const town = useValue(desk.town);
   const [busy, setBusy] = useState(false);
+  const first = useRef(town);
+  useEffect(() => {
+    if (town !== first.current) for (const layer of TOWN_LAYERS) desk.map.value?.refreshTiles(layer);
+  }, [town]);
   const { fresh, recounted } = useMemo(() => desk.board.arrived(), [desk, seq, town]);
   if (!desk.mayEdit || fresh.length + recounted === 0) return null;
   const households = fresh.reduce((sum, building) => sum + building.households, 0);

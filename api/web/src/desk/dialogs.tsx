@@ -11,7 +11,7 @@ import { useValue } from "../state/value";
 import type { BoardFace } from "./board";
 import { act, asked, COMMANDS, chosenBuilding, chosenFaces, TOOLS } from "./commands";
 import { toldOf } from "./history/history_panel";
-import { moveFaces } from "./moves";
+import { isUnplaced, moveFaces } from "./moves";
 import { buildingName, cellName } from "./names";
 import { predict } from "./predict";
 import type { DeskState } from "./state";
@@ -80,9 +80,13 @@ function targets(desk: DeskState, faces: readonly BoardFace[], depth: number): D
     if (id === null) continue;
     for (const [cell, metres] of board.neighbours(id)) near.set(cell, (near.get(cell) ?? 0) + metres);
   }
-  const rank = (cell: DeskCell) => near.get(cell.id) ?? 0;
+  // What is in no cell yet may come into the one that it stands in, and most likely does.
+  const homes = new Set(faces.filter((face) => isUnplaced(board, face)).map((face) => board.cellAt(face, depth)));
+  for (const home of homes) if (home !== null) near.set(home, Infinity);
+  const rank = (cell: DeskCell) => Math.min(1e9, near.get(cell.id) ?? 0);
   const communities = new Set([...from].map((id) => (id === null ? null : board.cells.get(id)?.community)));
-  const only = from.size === 1 ? [...from][0] : null;
+  const [first] = from;
+  const only = from.size === 1 && !homes.has(first) ? first : null;
   return board
     .cellsAt(depth)
     .filter((cell) => communities.has(cell.community) && cell.id !== only)

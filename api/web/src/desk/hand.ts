@@ -6,7 +6,7 @@ import { EMPTY, type TownMap } from "../map/town_map";
 import { Value } from "../state/value";
 import type { Before, BoardFace } from "./board";
 import type { DeskLayers } from "./layers";
-import { isFree, moveFaces, redrawn, reshaped, wholeCompounds } from "./moves";
+import { isFree, isUnplaced, moveFaces, redrawn, reshaped, wholeCompounds } from "./moves";
 import { outlineOf } from "./outlines";
 import { boxOf, isInside, simpler } from "./plane";
 import { predict } from "./predict";
@@ -317,7 +317,7 @@ export class Hand {
     const cells = board.cellsOf(face);
     const own = board.cells.get(target)?.community;
     if (cells.some((cell) => board.cells.get(cell)?.community !== own)) return false;
-    return cells.length === 0 || cells.some((cell) => board.above(cell, depth) !== target);
+    return cells.length === 0 || isUnplaced(board, face) || cells.some((cell) => board.above(cell, depth) !== target);
   }
 
   private dab(place: Place): void {

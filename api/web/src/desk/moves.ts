@@ -28,6 +28,9 @@ export const isFree = (board: Board, face: BoardFace): boolean =>
     ? face.land === null || !isCellLocked(board, face.land)
     : face.parts.some((part) => !isHeld(board, part));
 
+/** The ground of a building that is in no cell: it may come into the cell that its ground lies in, too. */
+export const isUnplaced = (board: Board, face: BoardFace): boolean => face.building !== null && board.isLand(face);
+
 interface Given {
   parts: Set<Id>;
   faces: Set<Id>;
@@ -41,7 +44,9 @@ interface Given {
  */
 export function moveFaces(board: Board, faces: Iterable<BoardFace>, to: Id): Edit | null {
   const inside = board.facesOf(to);
-  const open = new Set([...faces].filter((face) => !inside.has(face) && isFree(board, face)));
+  const open = new Set(
+    [...faces].filter((face) => (!inside.has(face) || isUnplaced(board, face)) && isFree(board, face)),
+  );
   if (open.size === 0) return null;
   const lowest = [...board.lowestOf(to)];
   if (lowest.length === 1 && lowest[0] === to) return single(board, open, to);
