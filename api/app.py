@@ -18,9 +18,9 @@ from api import deps, errors, live, pages
 from api.access import AccessCache
 from api.desk_bell import DeskBell
 from api.front import FRONT, FrontedApp, Reply
-from api.guard import Guard
+from api.guard import BODY_LIMIT, Guard
 from api.live_front import LivePath
-from api.locating import FastLocate
+from api.locating import FastLocate, ManyPoints
 from api.ogc import TilePaths
 from api.routes import ROUTERS, geotag_runs, taking
 from api.surveying import Surveyor
@@ -34,9 +34,6 @@ from gis.responsibility.responsibility import store_of
 from gis.settings import Settings
 from tiles.front import TilesFront
 from tiles.present import CellTiles
-
-BODY_LIMIT = 16_000_000
-"""Bytes of a request: 10,000 places to geotag are under 2 MB. Files come in by the command line."""
 
 _DESCRIPTION = """
 Urban grid management (网格化管理): communities, grids and micro-grids, who is responsible where, and incidents.
@@ -69,6 +66,8 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     keeper = Keeper(news_engine, notices, clock=clock)
     access = AccessCache(notices)
     present = Present(engine, store_of(settings), keeper)
+    # So few threads that everybody else is still answered.
+    many = ManyPoints(bodies=CapacityLimiter(8), crunchers=CapacityLimiter(max(1, (os.cpu_count() or 2) // 2)))
     services = deps.Services(
         settings=settings,
         engine=engine,
@@ -79,10 +78,8 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         access=access,
         keeper=keeper,
         present=present,
-        locate=FastLocate(present, clock=clock, who=access.seen),
+        locate=FastLocate(present, clock=clock, who=access.seen, many=many),
         few=CapacityLimiter(deps.FEW),
-        bodies=CapacityLimiter(8),
-        crunchers=CapacityLimiter(max(1, (os.cpu_count() or 2) // 2)),
         surveyor=Surveyor(url),
     )
 

@@ -78,10 +78,6 @@ class Services:
     locate: FastLocate
     few: CapacityLimiter
     """Threads that ask the database for routes without a session."""
-    bodies: CapacityLimiter
-    """Large bodies that are held in memory at a time."""
-    crunchers: CapacityLimiter
-    """Threads that work on large bodies: so few that everybody else is still answered."""
     surveyor: Surveyor
 
 

@@ -100,6 +100,11 @@ def told(request: Request, status: int, code: str, params: Mapping[str, Any] | N
     return problem(status, code, params, language=language_of(request))
 
 
+def refused(request: Request, status: int) -> Response:
+    """What the framework itself refuses."""
+    return told(request, status, _HTTP_CODES.get(status, "http.refused"), {"status": status})
+
+
 def install(app: FastAPI) -> None:
     """Register the handlers on an application."""
     app.add_exception_handler(domain.GridError, _on_grid_error)
@@ -142,8 +147,7 @@ def _what(one: Mapping[str, Any], language: str) -> str:
 
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _HTTP_CODES.get(error.status_code, "http.refused")
-    answer = told(request, error.status_code, code, {"status": error.status_code})
+    answer = refused(request, error.status_code)
     answer.headers.update(error.headers or {})
     return answer
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,14 +41,19 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float) -> dict[s
     }
     rows: dict[str, Any] = {}
     with bench_servers.running("ours", town.url, program.settings.home) as address:
-        for name, (kind, body, read) in forms.items():
+        for (name, (kind, body, read)), asked in product(forms.items(), ("", "?brief=true")):
             headers = {"Content-Type": kind, "Cookie": f"wangge_session={town.tokens['all']}"}
-            wrong = int((read(_asked(address, headers, body)) != wanted).sum())
+            wrong = int((read(_asked(address + AT + asked, headers, body)) != wanted).sum())
             load = measure(
-                [address + AT], seconds=seconds, headers=headers, method="POST", body=body, connections=CONNECTIONS
+                [address + AT + asked],
+                seconds=seconds,
+                headers=headers,
+                method="POST",
+                body=body,
+                connections=CONNECTIONS,
             )
             per_second = load.per_second * POINTS
-            rows[name] = asdict(load) | {
+            rows[name + (" brief" if asked else "")] = asdict(load) | {
                 "points_per_second": per_second, "aim": AIMS[name], "disagreements": wrong, "points_compared": POINTS,
             }  # fmt: skip
     return {"grids": len(town.coverage.grids), "points": POINTS, "connections": CONNECTIONS, "batches": rows}
@@ -63,9 +69,10 @@ def _stream(points: Points) -> bytes:
 
 
 def _asked(address: str, headers: dict[str, str], body: bytes) -> bytes:
-    with closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)) as connection:
+    server, at = urlsplit(address).netloc, address.partition("://")[2].partition("/")[2]
+    with closing(http.client.HTTPConnection(server, timeout=60)) as connection:
         while True:  # the index may still be loading
-            connection.request("POST", AT, body=body, headers=headers)
+            connection.request("POST", f"/{at}", body=body, headers=headers)
             response = connection.getresponse()
             found = response.read()
             if response.status != 503:

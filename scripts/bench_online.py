@@ -231,7 +231,7 @@ def _lines(program: Program, told: Mapping[str, Any]) -> Iterator[str]:
         yield program.sentence("bench.online.batches", points=told["points"], connections=told["connections"])
         for name, row in told["batches"].items():
             agrees = f"{row['points_compared'] - row['disagreements']}/{row['points_compared']}"
-            yield f"  {name:<10}{row['points_per_second'] / 1e6:>8.2f} M/s  (≥ {row['aim'] / 1e6:g})  {agrees}"
+            yield f"  {name:<14}{row['points_per_second'] / 1e6:>8.2f} M/s  (≥ {row['aim'] / 1e6:g})  {agrees}"
         return
     yield program.sentence("bench.online.title", **{key: told[key] for key in ("grids", "micro_grids", "connections")})
     for name, load in told["rows"].items():

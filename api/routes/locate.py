@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from api.access import Access
 from api.deps import AwareTime, allow_known, services
-from api.locating import locate_by_sql, reaches, view_of
+from api.locating import kind_of, locate_by_sql, reaches, view_of
 from api.schemas.locate import MANY_POINTS, Located, LocatedMany
 from gis.errors import Unavailable
 from gis.geotag import point_in_wgs84
@@ -30,19 +30,13 @@ class _PlainFirst(APIRoute):
         full = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            reply = services(request).locate(request.scope)
+            reply = services(request).locate.at_once(request.scope)
             if reply is None:
                 return await full(request)
             return Response(reply.body, reply.status, _HEADERS, "application/json")
 
         return handle
 
-
-BODY_S = 30.0
-"""A body that takes longer is given up: so many are read at a time only."""
-AT_ONCE_BYTES = 200_000
-"""Numbers so few that a thread of their own would cost more than they do: half a millisecond."""
-JSON = "application/json"
 
 router = APIRouter(prefix="/api/v1", tags=["geotag"], route_class=_PlainFirst)
 _HEADERS = {"Cache-Control": "no-store"}
@@ -91,7 +85,11 @@ async def locate(
     response_model=LocatedMany,
     openapi_extra=MANY_POINTS,
 )
-async def locate_many(request: Request, access: Known) -> Response:
+async def locate_many(
+    request: Request,
+    access: Known,
+    brief: Annotated[bool, Query(description="Ids of cells only, no codes")] = False,
+) -> Response:
     """Up to 10,000 points as JSON; as many as the body holds (16 MB, a million) as an Arrow stream with the columns
     `lon` and `lat`, or as pairs of little-endian doubles. Degrees, WGS-84, the present.
 
@@ -99,20 +97,13 @@ async def locate_many(request: Request, access: Known) -> Response:
     bad_coordinates, axes_swapped. An Arrow stream is answered by one: id and codes as dictionaries, and `reason`.
     """
     here = services(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = kind_of(request.headers.get("content-type", ""))
     if kind not in many.READERS:
         raise HTTPException(415)
     index = here.present.at(here.clock())
     if index is None:
         raise Unavailable("locate.not_ready")
-    async with here.bodies:  # the others wait before they have sent anything
-        with anyio.move_on_after(BODY_S) as patience:
-            given = await request.body()
-        if patience.cancelled_caught:
-            raise HTTPException(408)
-        work = partial(many.READERS[kind], given, index, view_of(index, access))
-        if kind != JSON and len(given) <= AT_ONCE_BYTES:
-            body = work()
-        else:
-            body = await anyio.to_thread.run_sync(work, limiter=here.crunchers)
-    return Response(body, 200, _HEADERS, kind if kind == JSON else many.ARROW)
+    reply = await here.locate.many.answer(request.body, kind, index, view_of(index, access, is_brief=brief))
+    if reply is None:
+        raise HTTPException(408)
+    return Response(reply.body, reply.status, dict(_HEADERS), reply.headers[0][1].decode())

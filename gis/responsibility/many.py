@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 def by_json(body: bytes, index: Responsibility, view: View, *, threads: int = 1) -> bytes:
-    """Answer ``{"points": [[lon, lat], …]}``.
+    """Answer ``{"points": [[lon, lat], …]}``; of the cells only the ids where the view is brief.
 
     Raises
     ------
@@ -53,6 +53,8 @@ def by_json(body: bytes, index: Responsibility, view: View, *, threads: int = 1)
 def by_arrow(body: bytes, index: Responsibility, view: View, *, threads: int = 1) -> bytes:
     """Answer an Arrow stream with the columns ``lon`` and ``lat`` by one with ``cell``, codes, and ``reason``.
 
+    Without the codes where the view is brief.
+
     Raises
     ------
     InvalidInput
@@ -71,8 +73,8 @@ def by_pairs(body: bytes, index: Responsibility, view: View, *, threads: int = 1
     """
     if len(body) % 16:
         raise InvalidInput("locate.bad_body", reason="pairs of doubles have 16 bytes each")
-    pairs = np.frombuffer(body, dtype="<f8").reshape(-1, 2)
-    return _as_arrow(pairs[:, 0], pairs[:, 1], index, view, threads=threads)
+    pairs = np.ascontiguousarray(np.frombuffer(body, dtype="<f8").reshape(-1, 2).T)
+    return _as_arrow(pairs[0], pairs[1], index, view, threads=threads)
 
 
 READERS: dict[str, Callable[..., bytes]] = {
@@ -136,15 +138,15 @@ class Dictionaries:
 
 def _as_arrow(lon: Floats, lat: Floats, index: Responsibility, view: View, *, threads: int) -> bytes:
     grounds = placed(index, view, lon, lat, threads=threads)
-    table = index.ground_table
+    table = index.ground_table.select([_NAMES[0]]) if view.is_brief else index.ground_table
     if view.sees is not None or len(grounds) * 4 < table.num_rows:
         # Only the cells that occur: others are not everybody's to know, and a few points of a city need few.
         occurring, place = _occurring(grounds, table.num_rows)
         known = Dictionaries.of(table.take(pa.array(occurring)), index.version)
     else:
         place = grounds
-        known = index.dictionaries or Dictionaries.of(table, index.version)
-        index.dictionaries = known
+        known = index.dictionaries.get(view.is_brief) or Dictionaries.of(table, index.version)
+        index.dictionaries[view.is_brief] = known
     lost = grounds < 0
     which = np.full(len(grounds), -1, dtype=np.int8)
     if lost.any():
@@ -176,7 +178,7 @@ def _batch(rows: Sequence[NDArray[Any]], values: Sequence[pa.Array], which: NDAr
         pa.DictionaryArray.from_arrays(pa.array(row, mask=row < 0), value, safe=False)
         for row, value in zip((*rows, which), (*values, _WORDS), strict=True)
     ]
-    return pa.RecordBatch.from_arrays(columns, _NAMES)
+    return pa.RecordBatch.from_arrays(columns, [*_NAMES[: len(columns) - 1], _NAMES[-1]])
 
 
 _WORDS = pa.array(REASONS)
@@ -194,7 +196,7 @@ def _points_in_json(body: bytes) -> tuple[Floats, Floats]:
 
 
 def _pairs(points: list[list[float]]) -> Floats:
-    if set(map(len, points)) - {2}:
+    if not set(map(len, points)) <= {2}:
         raise ValueError("[longitude, latitude]")
     try:
         flat = np.fromiter(chain.from_iterable(points), dtype=np.float64, count=2 * len(points))
@@ -214,6 +216,8 @@ def _occurring(grounds: Grounds, count: int) -> tuple[Grounds, Grounds]:
 
 def _reasons(grounds: Grounds, lon: Floats, lat: Floats) -> dict[str, NDArray[Any]]:
     lost = np.flatnonzero(grounds < 0)
+    if not len(lost):
+        return {}
     which = _why(lon[lost], lat[lost])
     return {name: lost[which == n] for n, name in enumerate(REASONS) if (which == n).any()}
 

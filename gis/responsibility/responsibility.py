@@ -70,7 +70,7 @@ class Responsibility(Book):
         self._starts, self._leaves = quick(self.ground_starts), quick(self.ground_leaves)
         self._views: dict[tuple[Sequence[str], Sequence[str], bool], View] = {}
         self._entries: dict[int, bytes] = {}
-        self.dictionaries: Any = None  # kept by `gis.responsibility.many`
+        self.dictionaries: dict[bool, Any] = {}  # by whether they are brief; kept by `gis.responsibility.many`
 
     def holds(self, at: datetime) -> bool:
         """Whether this version answers for an instant."""
@@ -171,7 +171,13 @@ class Responsibility(Book):
         return np.asarray(view.grounds, dtype=bool)
 
     def entries(self, grounds: Sequence[int], view: View) -> list[bytes]:
-        """What a table of cells tells of grounds: id and codes, or what stacked cells have in common, as JSON."""
+        """What a table of cells tells of grounds: id and codes, or what stacked cells have in common, as JSON.
+
+        In brief the id alone; null where cells are stacked.
+        """
+        if view.is_brief:
+            ids = self.ground_table.column("cell").take(pa.array(grounds, type=pa.int32()))
+            return [b'{"cell":%s}' % (b"null" if one is None else b"%d" % one) for one in ids.to_pylist()]
         if view.sees is not None:
             return [self._entry(ground, view) for ground in grounds]
         known = self._entries

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import numpy as np
 import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
+from api import locating
 from api.credentials import Credential
 from gis import accounts, plan_copy, plans
 from gis.crs import parse, points_from_wgs84
@@ -310,10 +313,27 @@ def stream(table: pa.Table, **options: Any) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def test_many_points_are_answered_as_one_by_one_in_every_form(awake: Any) -> None:
+def program(awake: Any, name: str | None) -> TestClient:
+    """A program that asks for nothing special: it is answered in front of the framework, browsers by the route."""
+    client = TestClient(awake.app, base_url="http://wangge.test", headers={"accept-encoding": "identity"})
+    client.cookies = awake.as_(name).cookies
+    client.get(question(*POINTS[0]))  # now it is known
+    return client
+
+
+def browser(awake: Any, name: str | None) -> TestClient:
+    client: TestClient = awake.as_(name)
+    return client
+
+
+DOORS = pytest.mark.parametrize("client_of", [program, browser])
+
+
+@DOORS
+def test_many_points_are_answered_as_one_by_one_in_every_form(awake: Any, client_of: Any) -> None:
     points = [*POINTS, (39.86, 124.15), (999.0, 999.0)]
     for name in ("admin", "viewer1"):
-        client = awake.as_(name)
+        client = client_of(awake, name)
         single = [client.get(question(*point)).json() for point in POINTS]
         told = client.post(AT, json={"points": [*map(list, points), [None, 1.0]]}).json()
         cells = [told["cells"][row]["cell"] if row >= 0 else None for row in told["cell"]]
@@ -332,9 +352,80 @@ def test_many_points_are_answered_as_one_by_one_in_every_form(awake: Any) -> Non
             assert answer.status_code == 200, answer.text
             with pa.ipc.open_stream(answer.content) as reader:
                 rows = reader.read_all()
+            brief = client.post(f"{AT}?brief=true", content=body, headers={"Content-Type": kind})
+            with pa.ipc.open_stream(brief.content) as reader:
+                assert reader.read_all().to_pydict() == rows.select(["cell", "reason"]).to_pydict()
             assert rows["cell"].to_pylist() == cells
             assert rows["reason"].to_pylist() == [lost.get(row) for row in range(len(pairs))]
             assert rows.schema.metadata[b"version"].decode() == told["version"]
+
+
+@DOORS
+def test_in_brief_many_points_are_given_ids_alone(awake: Any, client_of: Any) -> None:
+    for name in ("admin", "viewer1"):
+        client = client_of(awake, name)
+        whole, brief = (
+            client.post(f"{AT}{asked}", json={"points": list(map(list, POINTS))}).json()
+            for asked in ("", "?brief=true")
+        )
+        assert brief["cells"] == [{"cell": one["cell"]} for one in whole["cells"]]
+        assert {**brief, "cells": whole["cells"]} == whole
+
+
+def test_both_doors_give_the_same_bytes_and_programs_alone_go_by_the_front(
+    awake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_front: list[bool] = []
+    asked = locating.FastLocate._many_points
+
+    def watched(*given: Any) -> Any:
+        answer = asked(*given)
+        in_front.append(answer is not None)
+        return answer
+
+    monkeypatch.setattr(locating.FastLocate, "_many_points", watched)
+    body, kind = np.array(POINTS).tobytes(), {"Content-Type": "application/octet-stream"}
+    client = program(awake, "viewer")
+    answers = [
+        client.post(AT, content=body, headers=kind | more)
+        for more in (
+            {},
+            {"accept-encoding": "gzip"},
+            {"origin": "http://wangge.test"},
+            {"sec-fetch-site": "none"},
+            {"content-type": "Application/Octet-Stream; v=1"},
+        )
+    ]
+    assert in_front == [True, False, False, False, True]
+    assert len({answer.content for answer in answers}) == 1
+    foreign = client.post(AT, content=body, headers=kind | {"origin": "http://elsewhere.example"})
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "http.foreign_origin")
+    assert program(awake, "nobody").post(AT, content=body, headers=kind).status_code == 403
+    assert program(awake, None).post(AT, content=body, headers=kind).status_code == 401
+
+
+def test_a_body_that_does_not_come_is_given_up(awake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locating, "BODY_S", 0.05)
+    cookie = program(awake, "viewer").cookies.get("wangge_session")
+    sent: list[Any] = []
+
+    async def never() -> Any:
+        await anyio.sleep_forever()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        headers = {"cookie": f"wangge_session={cookie}", "content-type": "application/octet-stream"}
+        scope = {
+            "type": "http", "method": "POST", "path": AT, "query_string": b"", "state": {},
+            "headers": [(name.encode(), value.encode()) for name, value in {**headers, "content-length": "16"}.items()],
+        }  # fmt: skip
+        assert await awake.app.front.answers(scope, never, send)
+
+    with ThreadPoolExecutor(1) as pool:  # a loop of its own
+        pool.submit(anyio.run, ask).result()
+    assert sent[0]["status"] == 408
 
 
 @pytest.mark.parametrize(
@@ -357,8 +448,10 @@ def test_many_points_are_answered_as_one_by_one_in_every_form(awake: Any) -> Non
         (ARROW, stream(pa.table({"lon": pa.array([1.0]).dictionary_encode(), "lat": [2.0]}))),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(awake: Any, kind: str, body: bytes) -> None:
-    answer = awake.as_("viewer").post(AT, content=body, headers={"Content-Type": kind})
+@DOORS
+def test_a_body_that_cannot_be_read_is_refused(awake: Any, kind: str, body: bytes, client_of: Any) -> None:
+    answer = client_of(awake, "viewer").post(AT, content=body, headers={"Content-Type": kind})
+    assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.status_code, answer.json()["code"]) == (422, "locate.bad_body")
 
 
@@ -372,7 +465,7 @@ def test_a_stream_that_says_more_than_it_holds_is_refused(awake: Any) -> None:
 
 def test_the_words_of_an_answer_are_those_of_cells_that_may_be_seen(awake: Any) -> None:
     body = stream(pa.table({"lon": [lon for lon, _ in POINTS] * 20, "lat": [lat for _, lat in POINTS] * 20}))
-    answer = awake.as_("viewer1").post(AT, content=body, headers={"Content-Type": ARROW})
+    answer = program(awake, "viewer1").post(AT, content=body, headers={"Content-Type": ARROW})
     with pa.ipc.open_stream(answer.content) as reader:
         codes = reader.read_all()["grid"].combine_chunks().dictionary.to_pylist()
     assert codes
@@ -380,7 +473,7 @@ def test_the_words_of_an_answer_are_those_of_cells_that_may_be_seen(awake: Any) 
 
 
 def test_too_many_points_unknown_forms_and_no_index_are_told(own: Any) -> None:
-    client = own.as_("viewer")
+    client = program(own, "viewer")
     many = client.post(AT, json={"points": [[1.0, 2.0]] * 10_001})
     assert (many.status_code, many.json()["code"]) == (422, "geotag.too_many")
     assert client.post(AT, json={"points": []}).json()["cell"] == []
