@@ -233,7 +233,7 @@ def _totals(
         "kept_ratio": round(1 - (moved - uprooted) / could, 4) if could else None,
         "buildings_moved": int(rows["building"].nunique()),
         "compounds_touched": int(rows["compound"].nunique()),
-        "residents_moved": int(residents.sum()) if len(residents) else None,
+        "residents_moved": int(residents.sum()) if len(residents) == len(rows) else None,
         "cells_unchanged": int((edges["kind"] == "keep").sum()),
         "cells_redrawn": int((edges["kind"] == "redraw").sum()),
         "cells_new": len(division.cells[depth]) - len(went_on),

@@ -106,6 +106,8 @@ export interface Plan {
   rule_set: RuleSet;
   communities: Area[];
   document_no: string | null;
+  /** The plan that it was begun from. */
+  based_on_id: Id | null;
   effective_from: string | null;
   published_at: string | null;
   created_at: string | null;

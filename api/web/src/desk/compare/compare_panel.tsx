@@ -43,7 +43,11 @@ function Moved({ found }: { found: Comparison }) {
     [t("compare.cells_ended"), (tier) => tier.cells_ended],
   ];
   return (
-    <table class="scores" aria-label={t("compare.moved")} data-moved={found.tiers[found.depth - 1]?.households_moved}>
+    <table
+      class="scores"
+      aria-label={t("compare.moved")}
+      data-moved={found.tiers.find(({ depth }) => depth === found.depth)?.households_moved}
+    >
       <thead>
         <tr>
           <th scope="col">
@@ -71,6 +75,10 @@ function Moved({ found }: { found: Comparison }) {
     </table>
   );
 }
+
+/** Whether no cell of any tier is another one, or has other ground. */
+const isSame = ({ tiers }: Comparison) =>
+  tiers.length > 0 && tiers.every((tier) => tier.cells_redrawn + tier.cells_new + tier.cells_ended === 0);
 
 function Key() {
   return (
@@ -146,7 +154,14 @@ function Details({ desk, found, map, seq }: DetailsProps) {
       <p class="compare-arrow">
         <strong>{title(before)}</strong> → <strong>{title(after)}</strong>
       </p>
-      <Key />
+      {isSame(found) ? (
+        <p class="compare-same" role="status">
+          <Icon name="check" size={18} />
+          {t("compare.same")}
+        </p>
+      ) : (
+        <Key />
+      )}
       <Moved found={found} />
       <div class="acts">
         {(["csv", "xlsx"] as const).map((form) => (
@@ -187,16 +202,28 @@ function Compared({ desk, other, swapped }: { desk: DeskState; other: Id; swappe
   );
 }
 
+/** The plans that have a community in common with this one. */
+function comparable(plan: Plan, plans: Plan[]): Plan[] {
+  const own = new Set(plan.communities.map(({ id }) => id));
+  return plans.filter(
+    ({ id, state, communities }) =>
+      id !== plan.id && !HIDDEN.has(state) && communities.some((community) => own.has(community.id)),
+  );
+}
+
+/** What a planner would compare with first: where the plan came from, else what is in force there. */
+const usual = (plan: Plan, others: Plan[]) =>
+  others.find(({ id }) => id === plan.based_on_id) ?? others.find(({ state }) => state === "in_force") ?? others[0];
+
 export function ComparePanel({ desk }: { desk: DeskState }) {
   useLanguage();
   const plans = useLoad(() => all<Plan>("/api/v1/plans"), [desk.plan.id]);
   const [picked, setPicked] = useState<Id | null>(null);
   const [swapped, setSwapped] = useState(false);
   if (!plans.value) return <Waiting />;
-  const others = plans.value.rows.filter(({ id, state }) => id !== desk.plan.id && !HIDDEN.has(state));
+  const others = comparable(desk.plan, plans.value.rows);
   if (others.length === 0) return <Empty icon="list">{t("compare.none")}</Empty>;
-  const based = others.find(({ state }) => state === "in_force") ?? others[0];
-  const other = others.find(({ id }) => id === picked) ?? based;
+  const other = others.find(({ id }) => id === picked) ?? usual(desk.plan, others);
   return (
     <div class="compare">
       <div class="compare-pick">
