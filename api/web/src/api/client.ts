@@ -9,6 +9,7 @@ interface Options {
   query?: Query;
   body?: unknown;
   signal?: AbortSignal;
+  accept?: string;
 }
 
 /** What the API refused, or what came between: `detail` is a sentence for people in their language. */
@@ -37,14 +38,14 @@ export function path(base: string, query: Query = {}): string {
   return text ? `${base}?${text}` : base;
 }
 
-async function send(method: string, url: string, { query, body, signal }: Options): Promise<Response> {
+async function send(method: string, url: string, { query, body, signal, accept }: Options): Promise<Response> {
   try {
     const answer = await fetch(path(url, query), {
       method,
       signal,
       credentials: "same-origin",
       headers: {
-        accept: "application/json",
+        accept: accept ?? "application/json",
         "accept-language": language.value,
         ...(body === undefined || body instanceof FormData ? {} : { "content-type": "application/json" }),
       },
@@ -71,7 +72,7 @@ export function toLogin(): void {
   location.replace(path("/login", { next: location.pathname + location.search }));
 }
 
-async function call<T>(method: string, url: string, options: Options = {}): Promise<T> {
+async function asked(method: string, url: string, options: Options): Promise<Response> {
   const answer = await send(method, url, options);
   if (!answer.ok) {
     const problem = await refusal(answer);
@@ -79,10 +80,17 @@ async function call<T>(method: string, url: string, options: Options = {}): Prom
     if ((answer.status === 401 && !signingIn) || problem.code === "access.must_change_password") toLogin();
     throw problem;
   }
+  return answer;
+}
+
+async function call<T>(method: string, url: string, options: Options = {}): Promise<T> {
+  const answer = await asked(method, url, options);
   return answer.status === 204 ? (undefined as T) : ((await answer.json()) as T);
 }
 
 export const get = <T>(url: string, query?: Query, signal?: AbortSignal) => call<T>("GET", url, { query, signal });
+/** The answer itself, for what is told in a form of its own, named by a media type. */
+export const getAs = (url: string, accept: string, signal?: AbortSignal) => asked("GET", url, { accept, signal });
 export const post = <T>(url: string, body: unknown = {}) => call<T>("POST", url, { body });
 export const postForm = <T>(url: string, body: FormData) => call<T>("POST", url, { body });
 export const put = <T>(url: string, body: unknown) => call<T>("PUT", url, { body });

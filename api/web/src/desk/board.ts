@@ -6,7 +6,8 @@
  */
 
 import type { Box, CellState, Id, Place } from "../api/types";
-import { BoxIndex, boxOf, distanceTo, isInside, joined, middleOf, type Plane, planeAt, ringsOf } from "./plane";
+import { type BoardEdge, BoardFace, type Ground, lineOf } from "./ground";
+import { BoxIndex, boxOf, distanceTo, isInside, joined, type Plane, planeAt } from "./plane";
 import type {
   Change,
   DeskBuilding,
@@ -18,33 +19,8 @@ import type {
   DeskView,
   Edge,
   Face,
-  Ground,
   GroundChange,
 } from "./types";
-
-export interface BoardFace {
-  id: Id;
-  building: Id | null;
-  parts: Id[];
-  /** The cell of land; of a face with parts what its parts say counts. */
-  land: Id | null;
-  area_m2: number;
-  feature: Face;
-  rings: GeoJSON.Position[][];
-  box: Box;
-  middle: Place;
-  edges: BoardEdge[];
-}
-
-export interface BoardEdge {
-  id: Id;
-  a: BoardFace;
-  b: BoardFace | null;
-  length_m: number;
-  barrier: number;
-  crossable: boolean;
-  line: GeoJSON.Position[][];
-}
 
 /** New values by id; `null` for a cell takes it away. An inverse patch brings the old values back. */
 export interface Patch {
@@ -83,7 +59,6 @@ export class Board {
   private readonly homeless = new Set<Id>();
   private readonly partsOfBuilding = new Map<Id, Set<Id>>();
   private readonly buildingsOfCompound = new Map<Id, Id[]>();
-  private readonly facesOfPart = new Map<Id, Set<BoardFace>>();
   private readonly groundOfBuilding = new Map<Id, Set<BoardFace>>();
   private readonly partsOfCell = new Map<Id, Set<Id>>();
   private readonly landOfCell = new Map<Id, Set<BoardFace>>();
@@ -102,9 +77,13 @@ export class Board {
     }
     for (const cell of view.cells) this.putCell(cell);
     for (const part of view.parts) this.putPart(part);
-    for (const feature of ground.faces.features) this.putFace(feature);
-    for (const feature of ground.edges.features) this.putEdge(feature);
-    for (const id of this.buildings.keys()) if (!this.partsOfBuilding.get(id)?.size) this.rehome(id);
+    for (const face of ground.faces) this.addFace(face);
+    for (const edge of ground.edges) this.edges.set(edge.id, edge);
+    for (const id of this.buildings.keys()) this.rehome(id);
+    for (const [id, cell] of view.land) {
+      const face = this.faces.get(id);
+      if (face) this.putLand(face, cell);
+    }
   }
 
   // What lies where
@@ -159,18 +138,31 @@ export class Board {
 
   /** The cell of `depth` that a face is drawn in: of a stack the one with the lowest number. */
   cellAt(face: BoardFace, depth: number): Id | null {
-    return this.above(this.cellsOf(face)[0] ?? null, depth);
+    let least: Id | null = null;
+    for (const id of face.parts) {
+      const cell = this.parts.get(id)?.cell ?? null;
+      if (cell !== null && (least === null || cell < least)) least = cell;
+    }
+    return this.above(least ?? face.land, depth);
   }
 
   facesOf(cell: Id): Set<BoardFace> {
     const found = new Set<BoardFace>();
     for (const low of this.lowestOf(cell)) {
       for (const part of this.partsOfCell.get(low) ?? []) {
-        for (const face of this.facesOfPart.get(part) ?? []) found.add(face);
+        for (const face of this.groundOf(part)) found.add(face);
       }
       for (const face of this.landOfCell.get(low) ?? []) if (this.isLand(face)) found.add(face);
     }
     return found;
+  }
+
+  /** The faces that a part stands on. */
+  private *groundOf(part: Id): Iterable<BoardFace> {
+    const building = this.parts.get(part)?.building;
+    for (const face of (building !== undefined && this.groundOfBuilding.get(building)) || []) {
+      if (face.parts.includes(part)) yield face;
+    }
   }
 
   partsIn(cell: Id): Id[] {
@@ -224,6 +216,13 @@ export class Board {
     return null;
   }
 
+  /** The lines of faces that meet a box. */
+  linesIn(box: Box): Set<BoardEdge> {
+    const found = new Set<BoardEdge>();
+    for (const face of this.index.within(box)) for (const edge of face.edges) found.add(edge);
+    return found;
+  }
+
   /** Faces nearer to `place` than `metres`. */
   facesNear(place: Place, metres: number): BoardFace[] {
     const [dx, dy] = [metres / this.plane.east, metres / this.plane.north];
@@ -238,7 +237,7 @@ export class Board {
 
   private pointOf(face: BoardFace): Place {
     const building = face.building === null ? undefined : this.buildings.get(face.building);
-    return building && face.feature.properties.unit_from === null ? [building.lon, building.lat] : face.middle;
+    return building && face.unit_from === null ? [building.lon, building.lat] : face.middle;
   }
 
   /** Neighbours of a cell among the cells of its tier, with the metres of border. */
@@ -495,11 +494,8 @@ export class Board {
     else if (known) this.putUnplaced(known);
     const parts = this.buildingParts(building).map((id) => this.parts.get(id)!);
     for (const face of faces) {
-      for (const id of face.parts) this.facesOfPart.get(id)?.delete(face);
-      const { unit_from, unit_to } = face.feature.properties;
-      const on = parts.filter((part) => isOn(part, unit_from, unit_to));
+      const on = parts.filter((part) => isOn(part, face.unit_from, face.unit_to));
       face.parts = on.map(({ id }) => id).sort((a, b) => a - b);
-      for (const id of face.parts) add(this.facesOfPart, id, face);
     }
   }
 
@@ -508,39 +504,26 @@ export class Board {
     if (!old) return;
     if (old.cell !== null) this.partsOfCell.get(old.cell)?.delete(id);
     this.partsOfBuilding.get(old.building)?.delete(id);
-    this.facesOfPart.delete(id);
     this.parts.delete(id);
   }
 
   private putFace(feature: Face): void {
-    const id = Number(feature.id ?? feature.properties.id);
-    const old = this.faces.get(id);
-    if (old) this.dropFace(id);
-    const rings = ringsOf(feature.geometry);
-    const { building, parts, cell, area_m2 } = feature.properties;
-    const land = parts.length === 0 ? cell : null;
-    const box = boxOf(rings);
-    const face: BoardFace = {
-      id,
-      building,
-      parts,
-      land: null,
-      area_m2,
-      feature,
-      rings,
-      box,
-      middle: middleOf(rings),
-      edges: old?.edges ?? [],
-    };
+    const face = BoardFace.of(feature);
+    const old = this.faces.get(face.id);
+    if (old) this.dropFace(face.id);
+    face.edges = old?.edges ?? [];
     for (const edge of face.edges) {
       if (edge.a === old) edge.a = face;
       if (edge.b === old) edge.b = face;
     }
-    this.faces.set(id, face);
+    this.addFace(face);
+  }
+
+  private addFace(face: BoardFace): void {
+    this.faces.set(face.id, face);
     this.index.add(face);
-    for (const part of parts) add(this.facesOfPart, part, face);
-    if (building !== null) add(this.groundOfBuilding, building, face);
-    this.putLand(face, land);
+    if (face.building !== null) add(this.groundOfBuilding, face.building, face);
+    this.putLand(face, face.land);
   }
 
   private dropFace(id: Id): void {
@@ -548,7 +531,6 @@ export class Board {
     if (!face) return;
     this.index.remove(face);
     if (face.land !== null) this.landOfCell.get(face.land)?.delete(face);
-    for (const part of face.parts) this.facesOfPart.get(part)?.delete(face);
     if (face.building !== null) this.groundOfBuilding.get(face.building)?.delete(face);
     this.faces.delete(id);
   }
@@ -565,9 +547,7 @@ export class Board {
     const { a, b, length_m, barrier, crossable } = feature.properties;
     const [one, two] = [this.faces.get(a), b < 0 ? null : this.faces.get(b)];
     if (!one || two === undefined) return;
-    const { geometry } = feature;
-    const line = geometry.type === "LineString" ? [geometry.coordinates] : geometry.coordinates;
-    const edge: BoardEdge = { id, a: one, b: two, length_m, barrier, crossable, line };
+    const edge: BoardEdge = { id, a: one, b: two, length_m, barrier, crossable, ...lineOf(feature.geometry) };
     this.edges.set(id, edge);
     one.edges.push(edge);
     two?.edges.push(edge);

@@ -5,7 +5,7 @@ import { t } from "../i18n";
 import type { IconName } from "../panels/icons";
 import { done, failed } from "../panels/notice";
 import { Value } from "../state/value";
-import type { BoardFace } from "./board";
+import type { BoardFace } from "./ground";
 import { newFrom } from "./moves";
 import type { DeskState, Tool } from "./state";
 import type { Change, Edit } from "./types";

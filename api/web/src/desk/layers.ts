@@ -1,35 +1,61 @@
 /**
- * The board on the map: cells as polygons chained from edges, faces above them for what is under the hand.
+ * The board on the map: cells as polygons chained from edges, the lines between faces, and what is under the hand.
  *
- * A change redraws the polygons of touched cells only. Faces take their colours from feature state, which is there
- * with the next frame: strokes, selections and edits on their way show on faces, and the cells follow.
+ * A change redraws the polygons of touched cells only, and of the tiers on show only. Lines between faces are cut into
+ * tiles for what is in view. Faces are no shapes of the map but for those that are marked: strokes, selections and edits
+ * on their way show on faces, and the cells follow.
  */
 
-import type { ExpressionSpecification, GeoJSONSource } from "maplibre-gl";
+import {
+  addProtocol,
+  type ExpressionSpecification,
+  type GeoJSONSource,
+  removeProtocol,
+  type VectorTileSource,
+} from "maplibre-gl";
 import type { Id, Place } from "../api/types";
 import { BELOW_NAMES, BELOW_WATER, FONT_BOLD } from "../map/base_style";
 import { CHOSEN, INK, OUTLINE } from "../map/colours";
 import { EMPTY, setData, type TownMap } from "../map/town_map";
-import type { BoardFace } from "./board";
 import { colourCells, freeColour, lookOf } from "./colouring";
+import { boxOfTile, LAYER, lineTile } from "./line_tiles";
 import { cellName } from "./names";
-import { outlineOf } from "./outlines";
+import { outlineOf, polygonsOf } from "./outlines";
 import { addDeskPictures } from "./pictures";
 import type { DeskState, Told } from "./state";
 import type { DeskCell } from "./types";
 
-const FACES_FROM_ZOOM = 12;
+const LINES = { from: 14, to: 16 };
+const LINES_FROM_ZOOM = 14.5;
+const PROTOCOL = "desk-lines";
 const SELECTED = "#c2321f";
 
 const name = (id: Id) => `c${id}`;
 const atDepth = (depth: number): ExpressionSpecification => ["==", ["get", "depth"], depth];
 
+/** A look that faces have for a while. */
+interface Mark {
+  faces: ReadonlySet<Id>;
+  look: Look;
+}
+
+/** Colours of the fill and of the line, where there is one. */
+export interface Look {
+  colour?: string;
+  opacity?: number;
+  line?: string;
+  width?: number;
+}
+
 export class DeskLayers {
   private readonly colours = new Map<number, Map<Id, number>>();
-  private readonly marked = new Map<string, Set<Id>>();
+  private readonly marked = new Map<string, Mark>();
   private readonly forget: (() => void)[] = [];
   private stale: Set<Id> | "all" = "all";
-  private groundStale = true;
+  private groundStale = false;
+  private grounds = 0;
+  private hasHouseholds = false;
+  private hasStacks = false;
   /** Which buildings bear signs, as they are drawn. */
   private signs = "";
   private frame = 0;
@@ -52,6 +78,7 @@ export class DeskLayers {
 
   close(): void {
     for (const forget of this.forget) forget();
+    removeProtocol(PROTOCOL);
     cancelAnimationFrame(this.frame);
   }
 
@@ -61,10 +88,15 @@ export class DeskLayers {
   }
 
   private add(): void {
-    const { map } = this;
+    const { map, desk } = this;
     const cells = { source: "desk-cells" };
     map.addSource("desk-cells", { type: "geojson", data: EMPTY, promoteId: "key", tolerance: 0.2, maxzoom: 17 });
-    map.addSource("desk-faces", { type: "geojson", data: EMPTY, tolerance: 0.3, maxzoom: 16, buffer: 16 });
+    addProtocol(PROTOCOL, async ({ url }) => {
+      const [z, x, y] = url.split("/").slice(-3).map(Number);
+      return { data: lineTile(desk.board.linesIn(boxOfTile(z, x, y)), z, x, y) };
+    });
+    map.addSource("desk-lines", { type: "vector", tiles: this.lineTiles(), minzoom: LINES.from, maxzoom: LINES.to });
+    map.addSource("desk-marks", { type: "geojson", data: EMPTY, promoteId: "key", tolerance: 0.3, maxzoom: 17 });
     map.addSource("desk-labels", { type: "geojson", data: EMPTY });
     map.addLayer(
       {
@@ -87,15 +119,11 @@ export class DeskLayers {
     );
     map.addLayer(
       {
-        id: "desk-face",
+        id: "desk-mark",
         type: "fill",
-        source: "desk-faces",
-        minzoom: FACES_FROM_ZOOM,
-        paint: {
-          "fill-color": ["to-color", ["coalesce", ["feature-state", "colour"], "#ffffff"]],
-          "fill-opacity": ["coalesce", ["feature-state", "opacity"], 0],
-          "fill-antialias": false,
-        },
+        source: "desk-marks",
+        filter: ["has", "colour"],
+        paint: { "fill-color": ["get", "colour"], "fill-opacity": ["get", "opacity"], "fill-antialias": false },
       },
       BELOW_NAMES,
     );
@@ -103,13 +131,20 @@ export class DeskLayers {
       {
         id: "desk-face-line",
         type: "line",
-        source: "desk-faces",
-        minzoom: 14.5,
-        paint: {
-          "line-color": ["to-color", ["coalesce", ["feature-state", "line"], "#6d6457"]],
-          "line-width": ["coalesce", ["feature-state", "width"], 0.4],
-          "line-opacity": ["coalesce", ["feature-state", "line-opacity"], 0.45],
-        },
+        source: "desk-lines",
+        "source-layer": LAYER,
+        minzoom: LINES_FROM_ZOOM,
+        paint: { "line-color": "#6d6457", "line-width": 0.4, "line-opacity": 0.45 },
+      },
+      BELOW_NAMES,
+    );
+    map.addLayer(
+      {
+        id: "desk-mark-line",
+        type: "line",
+        source: "desk-marks",
+        filter: ["has", "line"],
+        paint: { "line-color": ["get", "line"], "line-width": ["get", "width"] },
       },
       BELOW_NAMES,
     );
@@ -196,6 +231,11 @@ export class DeskLayers {
     });
   }
 
+  /** Another address for another ground, so that the map asks for its tiles anew. */
+  private lineTiles(): string[] {
+    return [`${PROTOCOL}://${this.grounds}/{z}/{x}/{y}`];
+  }
+
   // Keeping up
 
   private hear({ cells, ground }: Told): void {
@@ -214,15 +254,18 @@ export class DeskLayers {
     this.frame = 0;
     const stale = this.stale;
     this.stale = new Set();
+    this.hasStacks = [...this.desk.board.cells.values()].some(({ floor_from }) => floor_from !== null);
     const source = this.map.getSource("desk-cells") as GeoJSONSource;
     if (stale === "all") {
-      const features = [...this.desk.board.cells.values()].flatMap((cell) => this.feature(cell) ?? []);
+      const { board, depth } = this.desk;
+      const shown = [...board.cells.values()].filter((cell) => cell.depth <= depth.value);
+      const features = shown.flatMap((cell) => this.feature(cell) ?? []);
       void source.setData({ type: "FeatureCollection", features });
     } else if (stale.size > 0) {
       const drawn = new Map<Id, GeoJSON.Feature>();
       for (const id of stale) {
         const cell = this.desk.board.cells.get(id);
-        const feature = cell && this.feature(cell);
+        const feature = cell && cell.depth <= this.desk.depth.value && this.feature(cell);
         if (feature) drawn.set(id, feature);
       }
       const gone = [...stale].filter((id) => !drawn.has(id)).map(name);
@@ -237,15 +280,9 @@ export class DeskLayers {
 
   private drawGround(): void {
     this.groundStale = false;
-    this.marked.clear();
-    const features = [...this.desk.board.faces.values()].map(({ id, feature: { geometry } }) => ({
-      type: "Feature" as const,
-      id,
-      geometry,
-      properties: {},
-    }));
-    this.map.removeFeatureState({ source: "desk-faces" });
-    setData(this.map, "desk-faces", { type: "FeatureCollection", features });
+    this.grounds += 1;
+    (this.map.getSource("desk-lines") as VectorTileSource).setTiles(this.lineTiles());
+    for (const [kind, { look }] of this.marked) this.mark(kind, new Set(), look);
     this.showSelection();
   }
 
@@ -291,6 +328,7 @@ export class DeskLayers {
   /** Whether all its ground is that of a stack drawn already, which would show twice as dark. */
   private isCovered(cell: DeskCell): boolean {
     const { board } = this.desk;
+    if (!this.hasStacks) return false;
     for (const face of board.facesOf(cell.id)) if (board.cellAt(face, cell.depth) === cell.id) return false;
     return true;
   }
@@ -346,23 +384,20 @@ export class DeskLayers {
 
   private readonly places = new WeakMap<DeskCell, Place>();
 
-  /** The middle of the face nearest to the middle of a cell: always inside. */
+  /** The middle of the face whose box is nearest to the middle of a cell: where names are read best. */
   private placeOf(cell: DeskCell): Place | null {
     const known = this.places.get(cell);
     if (known) return known;
-    const faces = this.desk.board.facesOf(cell.id);
+    const faces = [...this.desk.board.facesOf(cell.id)];
+    const middles = faces.map(({ box: [west, south, east, north] }): Place => [(west + east) / 2, (south + north) / 2]);
     let [x, y, area] = [0, 0, 0];
-    for (const face of faces) {
-      x += face.middle[0] * face.area_m2;
-      y += face.middle[1] * face.area_m2;
+    for (const [i, face] of faces.entries()) {
+      x += middles[i][0] * face.area_m2;
+      y += middles[i][1] * face.area_m2;
       area += face.area_m2;
     }
-    let nearest: BoardFace | null = null;
-    let least = Infinity;
-    for (const face of faces) {
-      const away = Math.hypot(face.middle[0] - x / area, face.middle[1] - y / area);
-      if (away < least) [nearest, least] = [face, away];
-    }
+    const away = middles.map((middle) => Math.hypot(middle[0] - x / area, middle[1] - y / area));
+    const nearest = faces[away.indexOf(Math.min(...away))];
     if (nearest) this.places.set(cell, nearest.middle);
     return nearest?.middle ?? null;
   }
@@ -383,28 +418,48 @@ export class DeskLayers {
     };
     const marked = [...signs].flatMap(([id, sign]) => at(id, { sign }));
     setData(this.map, "desk-signs", { type: "FeatureCollection", features: marked });
-    const counted = [...board.buildings.values()].flatMap(({ id, households }) =>
-      at(id, { households: String(households), signed: signs.has(id) }),
+    if (this.hasHouseholds) this.count();
+  }
+
+  /** Households at all buildings; only once they are asked for. */
+  private count(): void {
+    const { board } = this.desk;
+    const unplaced = new Set(board.unplaced());
+    const features = [...board.buildings.values()].map(
+      ({ id, lon, lat, households, locked }): GeoJSON.Feature => ({
+        type: "Feature",
+        geometry: { type: "Point", coordinates: [lon, lat] },
+        properties: { households: String(households), signed: locked || unplaced.has(id) },
+      }),
     );
-    setData(this.map, "desk-households", { type: "FeatureCollection", features: counted });
+    setData(this.map, "desk-households", { type: "FeatureCollection", features });
   }
 
   showHouseholds(shown: boolean): void {
+    if (shown && !this.hasHouseholds) this.count();
+    this.hasHouseholds = shown;
     this.map.setLayoutProperty("desk-households", "visibility", shown ? "visible" : "none");
   }
 
   // What is under the hand
 
   /** Give faces a look under a name, instead of those that had it. */
-  mark(kind: string, faces: ReadonlySet<Id>, state: Record<string, string | number>): void {
-    const before = this.marked.get(kind) ?? new Set();
-    for (const id of before) {
-      if (!faces.has(id)) {
-        for (const key of Object.keys(state)) this.map.removeFeatureState({ source: "desk-faces", id }, key);
-      }
-    }
-    for (const id of faces) if (!before.has(id)) this.map.setFeatureState({ source: "desk-faces", id }, state);
-    this.marked.set(kind, new Set(faces));
+  mark(kind: string, faces: ReadonlySet<Id>, look: Look): void {
+    const { board } = this.desk;
+    const before = this.marked.get(kind);
+    const isSame = before !== undefined && JSON.stringify(before.look) === JSON.stringify(look);
+    const gone = [...(before?.faces ?? [])].filter((id) => !faces.has(id));
+    const fresh = [...faces].filter((id) => !isSame || !before.faces.has(id));
+    this.marked.set(kind, { faces: new Set(faces), look });
+    if (gone.length + fresh.length === 0) return;
+    const key = (id: Id) => `${kind} ${id}`;
+    const add = fresh.flatMap((id): GeoJSON.Feature[] => {
+      const face = board.faces.get(id);
+      if (!face) return [];
+      const geometry = { type: "MultiPolygon" as const, coordinates: polygonsOf(face.rings) };
+      return [{ type: "Feature", geometry, properties: { key: key(id), ...look } }];
+    });
+    void (this.map.getSource("desk-marks") as GeoJSONSource).updateData({ remove: gone.map(key), add });
   }
 
   private showSelection(): void {
@@ -412,7 +467,7 @@ export class DeskLayers {
     const keys: ExpressionSpecification = ["in", ["get", "key"], ["literal", cells.map(name)]];
     this.map.setFilter("desk-chosen-line", keys);
     this.map.setFilter("desk-chosen-halo", keys);
-    this.mark("selection", new Set(faces), { line: SELECTED, width: 2.6, "line-opacity": 1 });
+    this.mark("selection", new Set(faces), { line: SELECTED, width: 2.6 });
   }
 
   /** A dashed line round cells that others changed. */

@@ -1,7 +1,8 @@
 /** From faces under the hand to an edit: what may move, and into which lowest cell. */
 
 import type { Id, Place } from "../api/types";
-import type { Board, BoardFace } from "./board";
+import type { Board } from "./board";
+import type { BoardFace } from "./ground";
 import { lengthOf, nearestOn, type Plane, turning } from "./plane";
 import { isCellLocked, isHeld } from "./predict";
 import type { Edit } from "./types";

@@ -1,59 +1,72 @@
 /** Polygons of cells, chained from the edges that have the cell on one side only. */
 
 import type { Place } from "../api/types";
-import type { Board, BoardFace } from "./board";
-import { isInside, turning } from "./plane";
+import type { Board } from "./board";
+import type { BoardEdge, BoardFace, Line } from "./ground";
+import { isInside, type Ring, turning } from "./plane";
 
-type Ring = GeoJSON.Position[];
+const STEPS_PER_DEGREE = 1e7;
 
-const key = ([x, y]: GeoJSON.Position) => `${x} ${y}`;
+/** One number for a point of the lattice; exact within 6 degrees of the first one. */
+const SPAN = 2 ** 26;
 
 /** The lines round a set of faces. */
-export function borderOf(faces: ReadonlySet<BoardFace>): Ring[] {
-  const lines: Ring[] = [];
+export function borderOf(faces: ReadonlySet<BoardFace>): BoardEdge[] {
+  const lines: BoardEdge[] = [];
   for (const face of faces) {
     for (const edge of face.edges) {
       const other = edge.a === face ? edge.b : edge.a;
-      if (!other || !faces.has(other)) lines.push(...edge.line);
+      if (!other || !faces.has(other)) lines.push(edge);
     }
   }
   return lines;
 }
 
-/** Closed rings of lines that meet at their ends; a ring that touches itself is cut there. */
-export function ringsFrom(lines: readonly Ring[]): Ring[] {
-  const at = new Map<string, Set<number>>();
-  lines.forEach((line, index) => {
-    for (const end of [line[0], line[line.length - 1]]) {
-      const found = at.get(key(end));
-      if (found) found.add(index);
-      else at.set(key(end), new Set([index]));
+/** Closed rings of lines that meet at their ends, in degrees; a ring that touches itself is cut there. */
+export function ringsFrom(lines: readonly Line[]): Ring[] {
+  if (lines.length === 0) return [];
+  const [x0, y0] = [lines[0].x[lines[0].from], lines[0].y[lines[0].from]];
+  const key = ({ x, y }: Line, at: number) => (x[at] - x0) * 2 * SPAN + (y[at] - y0);
+  const ends = lines.map((line) => [key(line, line.from), key(line, line.to - 1)] as const);
+  const meeting = new Map<number, number[]>();
+  ends.forEach(([start, end], index) => {
+    for (const point of start === end ? [start] : [start, end]) {
+      const found = meeting.get(point);
+      if (found) found.push(index);
+      else meeting.set(point, [index]);
     }
   });
-  const used = new Set<number>();
+  const used = new Uint8Array(lines.length);
   const rings: Ring[] = [];
   for (let start = 0; start < lines.length; start++) {
-    if (used.has(start)) continue;
-    const points: Ring = [lines[start][0]];
-    const seen = new Map([[key(points[0]), 0]]);
+    if (used[start]) continue;
+    let here = ends[start][0];
+    const points: Ring = [pointOf(lines[start], lines[start].from)];
+    const seen = new Map([[here, 0]]);
     let next: number | undefined = start;
     while (next !== undefined) {
-      used.add(next);
-      const line: Ring = lines[next];
-      const end = points[points.length - 1];
-      const ahead = key(line[0]) === key(end) ? line : [...line].reverse();
-      points.push(...ahead.slice(1));
-      const here: string = key(points[points.length - 1]);
+      used[next] = 1;
+      const isAhead = ends[next][0] === here;
+      append(points, lines[next], isAhead);
+      here = ends[next][isAhead ? 1 : 0];
       const before = seen.get(here);
       if (before !== undefined) {
         const ring = points.splice(before + 1);
         if (ring.length > 2) rings.push([points[before], ...ring]);
         for (const [name, index] of seen) if (index > before) seen.delete(name);
       } else seen.set(here, points.length - 1);
-      next = [...(at.get(here) ?? [])].find((index) => !used.has(index));
+      next = meeting.get(here)?.find((index) => !used[index]);
     }
   }
   return rings;
+}
+
+const pointOf = ({ x, y }: Line, at: number): GeoJSON.Position => [x[at] / STEPS_PER_DEGREE, y[at] / STEPS_PER_DEGREE];
+
+/** The points of a line after its first, or before its last the other way round. */
+function append(points: Ring, line: Line, isAhead: boolean): void {
+  if (isAhead) for (let i = line.from + 1; i < line.to; i++) points.push(pointOf(line, i));
+  else for (let i = line.to - 2; i >= line.from; i--) points.push(pointOf(line, i));
 }
 
 /** Outer rings with their holes. */

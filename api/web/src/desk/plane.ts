@@ -2,7 +2,7 @@
 
 import type { Box, Place } from "../api/types";
 
-type Ring = GeoJSON.Position[];
+export type Ring = GeoJSON.Position[];
 
 const METRES_PER_DEGREE = 111_319.49;
 
@@ -129,16 +129,22 @@ export function simpler(plane: Plane, line: readonly Place[], tolerance: number)
   return [...kept].sort((a, b) => a - b).map((i) => line[i]);
 }
 
+/** More squares than there are from pole to pole. */
+const ROW = 2 ** 24;
+
 /** Boxes in squares, for "what is here" among tens of thousands of faces. */
 export class BoxIndex<T extends { box: Box }> {
-  private readonly squares = new Map<string, Set<T>>();
+  private readonly squares = new Map<number, Set<T>>();
 
   constructor(private readonly side: number) {}
 
-  private *keys([west, south, east, north]: Box): Iterable<string> {
-    for (let x = Math.floor(west / this.side); x <= Math.floor(east / this.side); x++) {
-      for (let y = Math.floor(south / this.side); y <= Math.floor(north / this.side); y++) yield `${x} ${y}`;
+  private keys([west, south, east, north]: Box): number[] {
+    const found: number[] = [];
+    const [last, top] = [Math.floor(east / this.side), Math.floor(north / this.side)];
+    for (let x = Math.floor(west / this.side); x <= last; x++) {
+      for (let y = Math.floor(south / this.side); y <= top; y++) found.push(x * ROW + y);
     }
+    return found;
   }
 
   add(item: T): void {

@@ -12,10 +12,11 @@ import { EMPTY, goToBox, setData, type TownMap } from "../map/town_map";
 import { requestId } from "../state/request_id";
 import { Value } from "../state/value";
 import { Board, type Patch } from "./board";
+import { askGround, type Ground } from "./ground";
 import { openedGround, openedView, type Tell } from "./opening";
 import { Outbox, type Unsent } from "./outbox";
 import { predict } from "./predict";
-import type { Change, Changes, DeskCommunity, DeskTier, DeskView, Edit, Ground, Step } from "./types";
+import type { Change, Changes, DeskCommunity, DeskTier, DeskView, Edit, Step } from "./types";
 
 export type Tool = "select" | "pick" | "paint" | "lasso" | "cut" | "reshape";
 export type Colouring = "cell" | "households" | "compact" | "people" | "change" | "none";
@@ -402,11 +403,12 @@ export class DeskState {
   }
 }
 
-/** Both at once. */
-const ask = (plan: Id, signal?: AbortSignal, tell?: Tell): Promise<[DeskView, Ground]> => {
-  const view = openedView(plan, signal, tell);
-  return Promise.all([view, openedGround(() => get<Ground>(`/api/v1/plans/${plan}/desk/ground`, {}, signal), view)]);
-};
+/** Both at once, and again where faces were split between the two answers. */
+async function ask(plan: Id, signal?: AbortSignal, tell?: Tell): Promise<[DeskView, Ground]> {
+  const asked = openedView(plan, signal, tell);
+  const [view, ground] = await Promise.all([asked, openedGround(() => askGround(plan, signal), asked)]);
+  return view.ground === ground.ground ? [view, ground] : ask(plan, signal, tell);
+}
 
 function partsByCell(board: Board): Map<Id, Set<Id>> {
   const found = new Map<Id, Set<Id>>();

@@ -101,6 +101,10 @@ export interface DeskView {
   compounds: DeskCompound[];
   parts: DeskPart[];
   communities: DeskCommunity[];
+  /** The number of the ground that all this lies on. */
+  ground: number;
+  /** The cells of faces that no part stands on. */
+  land: [face: Id, cell: Id | null][];
 }
 
 export interface FaceProperties {
@@ -126,12 +130,6 @@ export interface EdgeProperties {
 
 export type Face = GeoJSON.Feature<GeoJSON.Polygon | GeoJSON.MultiPolygon, FaceProperties>;
 export type Edge = GeoJSON.Feature<GeoJSON.LineString | GeoJSON.MultiLineString, EdgeProperties>;
-
-export interface Ground {
-  ground: number;
-  faces: { type: "FeatureCollection"; features: Face[] };
-  edges: { type: "FeatureCollection"; features: Edge[] };
-}
 
 /** An edit as a person means it; the server compiles each to the same primitive. */
 export type Edit =
