@@ -59,15 +59,25 @@ export const useLanguage = (): Language => useValue(language);
 
 const locale = () => (language.value === "zh" ? "zh-CN" : "en-GB");
 
+/** Formats by what they are called: to make one takes a hundred times as long as to use it. */
+const formats = new Map<string, Intl.NumberFormat>();
+
+function numberFormat(name: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = `${locale()} ${name}`;
+  const known = formats.get(key) ?? new Intl.NumberFormat(locale(), options);
+  formats.set(key, known);
+  return known;
+}
+
 export const number = (value: number | null | undefined, digits = 0): string =>
   value === null || value === undefined
     ? "–"
-    : new Intl.NumberFormat(locale(), { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+    : numberFormat(String(digits), { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 
 export const percent = (ratio: number | null | undefined): string =>
   ratio === null || ratio === undefined
     ? "–"
-    : new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(ratio);
+    : numberFormat("%", { style: "percent", maximumFractionDigits: 1 }).format(ratio);
 
 export const moment = (iso: string | null | undefined): string =>
   iso
