@@ -25,6 +25,7 @@ from gis.errors import GridError, InvalidInput
 from gis.findings import Finding
 from gis.models import Proposal, ProposalRun
 from gis.partition.moves import Moves, moves
+from gis.partition.redraw import Locks
 from gis.plan_redraw import within
 from gis.plan_report import plain
 from gis.plan_storing import copy_rows, ewkb_hex, next_ids, span_text
@@ -132,7 +133,7 @@ def _propose_and_store(engine: Engine, run_id: int, *, clock: Callable[[], datet
     with unit_of_work(engine) as session:
         for number, (one, scored) in enumerate(zip(made, measured, strict=True), start=1):
             note = not_better(wrong, one.division) if given.request.scope == "broken" else None
-            noticed = [*one.division.findings, *([note] if note else [])]
+            noticed = [*_about(one.division, given.request.locks), *([note] if note else [])]
             store(
                 session, run_id, given, one.division, number=number, emphasis=one.emphasis.code, scores=scored,
                 difference=difference[number - 1], findings=noticed,
@@ -146,7 +147,6 @@ def _propose_and_store(engine: Engine, run_id: int, *, clock: Callable[[], datet
 
 def _given(session: Session, run_id: int) -> _Given:
     from gis.partition.proposing import Request
-    from gis.partition.redraw import Locks
 
     run = session.get_one(ProposalRun, run_id)
     rule_set = rules.value(rules.get(session, plans.get(session, run.plan_id).rule_set_id))
@@ -183,6 +183,22 @@ def _communities(draft: Division, chosen: frozenset[str], *, everything: bool) -
     if not found:
         raise InvalidInput("proposal.unknown_cells", cells=sorted(chosen))
     return sorted(found)
+
+
+def _about(division: Division, locks: Locks) -> list[Finding]:
+    """What is worth telling of a proposal.
+
+    The partitioner calls locked what was not asked for, too; told is only what somebody locked.
+    """
+    parents = dict(zip(division.cells[-1]["code"].astype(str), division.cells[-1]["parent"].astype(str), strict=True))
+    held = {*locks.grids, *locks.micro_grids}
+    return [
+        one
+        for one in division.findings
+        if one.code != "partition.out_of_band.locked"
+        or bool(locks.buildings)
+        or not held.isdisjoint((str(one.key), parents.get(str(one.key), "")))
+    ]
 
 
 def _impossible(given: _Given) -> list[dict[str, Any]]:

@@ -110,28 +110,35 @@ def _apart(board: Board) -> Iterator[Item]:
 
 
 def _compounds(board: Board) -> Iterator[Item]:
-    """Compounds that would fit into one cell of the first banded tier, and lie in several."""
-    tier = next((one for one in board.setting.tiers if one.cell_of == "band"), None)
-    if tier is None:
-        return
+    """Compounds that lie in several cells of the lowest tier of grids that has room for them in one."""
+    tiers = [one for one in board.setting.tiers if one.kind == "grid" and one.cell_of == "band"]
+    held = [_compound_cells(board, tier.depth) for tier in tiers]
+    for compound in sorted({one for by in held for one in by}):
+        known = board.setting.compounds.get(compound)
+        households = sum(held[0][compound].values())
+        for tier, by in reversed(list(zip(tiers, held, strict=True))):
+            if tier.high is not None and households > tier.high * (1 + tier.tolerance):
+                continue
+            cells = by[compound]
+            if len(cells) > 1 and known is not None and len({board.cells[one].community for one in cells}) == 1:
+                yield _item(
+                    board, "check.compound_cut", "violation", compound=compound, name=known.name or known.code,
+                    cells=sorted(board.cells[one].code for one in cells), households=households, tier=tier.name_zh,
+                )  # fmt: skip
+            break
+
+
+def _compound_cells(board: Board, depth: int) -> dict[int, dict[int, int]]:
+    """For each compound the cells of a tier that its households live in, with how many."""
     held: dict[int, dict[int, int]] = {}
     for part in board.parts.values():
         building = board.setting.buildings.get(part.building)
         if building is None or building.compound is None or part.households == 0:
             continue
-        at = next(one for one in [part.cell, *board.ancestors(part.cell)] if board.cells[one].depth == tier.depth)
+        at = next(one for one in [part.cell, *board.ancestors(part.cell)] if board.cells[one].depth == depth)
         cells = held.setdefault(building.compound, {})
         cells[at] = cells.get(at, 0) + part.households
-    for compound, cells in sorted(held.items()):
-        households = sum(cells.values())
-        most = float("inf") if tier.high is None else tier.high * (1 + tier.tolerance)
-        known = board.setting.compounds.get(compound)
-        communities = {board.cells[one].community for one in cells}
-        if len(cells) > 1 and households <= most and known is not None and len(communities) == 1:
-            yield _item(
-                board, "check.compound_cut", "violation", compound=compound, name=known.name or known.code,
-                cells=sorted(board.cells[one].code for one in cells), households=households,
-            )  # fmt: skip
+    return held
 
 
 def _barriers(board: Board) -> Iterator[Item]:

@@ -142,6 +142,28 @@ def test_a_cut_compound_that_would_fit_is_told(session: Any) -> None:
     assert not items(town, "check.compound_cut")
 
 
+def test_under_six_tiers_a_compound_is_held_to_the_tier_that_has_room_for_it(session: Any) -> None:
+    town = desk(session, preset="six", pieces=(1, 2, 2))
+    community = town.town.communities[0]
+    session.execute(
+        text("INSERT INTO compound (area_id, code, geom) SELECT :area, 'K', geom FROM admin_area WHERE id = :area"),
+        {"area": community.id},
+    )
+    everywhere = "UPDATE building SET compound_id = (SELECT id FROM compound) WHERE area_id = :area"
+    session.execute(text(everywhere), {"area": community.id})
+    (found,) = items(town, "check.compound_cut")
+    assert (found["params"]["tier"], len(found["params"]["cells"])) == ("网格", 2)
+    assert "would fit into one Grid" in found["text"]
+    session.execute(
+        text("UPDATE building SET households = households * 2 WHERE area_id = :area"), {"area": community.id}
+    )
+    session.execute(
+        text("UPDATE grid_part SET households = households * 2 WHERE plan_id = :plan"), {"plan": town.plan_id}
+    )
+    again = Desk(session, town.town, town.plan_id)
+    assert not items(again, "check.compound_cut")
+
+
 def test_a_cell_drawn_wholly_under_another_goes_when_the_draft_is_opened(session: Any) -> None:
     """As in an imported division: two drawings of one ground."""
     town = make_town(session)

@@ -338,3 +338,38 @@ def test_a_grid_that_was_split_by_hand_is_refused_although_only_its_lowest_cells
         desk_log.edit(session, plan_id, asked_, actor=SYSTEM, now=NOW)
         given = proposals.accepting(session, plan_id, item["id"])
         assert {tuple(row["cells"]) for row in given.refused_params()} == {(one,)}
+
+
+def test_rules_of_six_tiers_are_proposed_for_and_accepted(database: str) -> None:
+    engine = make_engine(database)
+    with unit_of_work(engine) as session:
+        plan_id = make_plan(session, make_town(session, households=60), preset="six", pieces=(1, 1, 4)).id
+        desk_log.opened(session, plan_id, actor=SYSTEM)
+        before = rows_of(session, plan_id)
+    told = done(engine, plan_id, Wish("broken"))
+    with unit_of_work(engine) as session:
+        station = grids(session, plan_id)
+        accept(session, plan_id, told["items"][0]["id"])
+        assert grids(session, plan_id) == station
+        assert not [row for row in proposals.broken(session, plan_id) if row["depth"] == 2]
+        assert len(grids(session, plan_id, 2)) >= 2
+        assert plans.cover_faults(session, plan_id) == []
+        desk_log.undo(session, plan_id, request_id="back", actor=SYSTEM, now=NOW)
+        assert rows_of(session, plan_id) == before
+    engine.dispose()
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_only_what_somebody_locked_is_called_locked(database: str, is_locked: bool) -> None:
+    engine = make_engine(database)
+    with unit_of_work(engine) as session:
+        plan_id = make_plan(session, make_town(session, households=60), pieces=(2, 4)).id
+        desk_log.opened(session, plan_id, actor=SYSTEM)
+        chosen, other = grids(session, plan_id).values()
+        if is_locked:
+            lock = {"request_id": "lock-it", "kind": "lock", "base": 0, "cells": [other]}
+            desk_log.edit(session, plan_id, lock, actor=SYSTEM, now=NOW)
+    [item] = done(engine, plan_id, Wish("selected", (chosen,)))["items"]
+    held = [finding for finding in item["findings"] if finding["code"] == "partition.out_of_band.locked"]
+    assert len(held) == (4 if is_locked else 0)
+    engine.dispose()
