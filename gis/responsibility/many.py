@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -189,20 +189,19 @@ def _points_in_json(body: bytes) -> tuple[Floats, Floats]:
         points = orjson.loads(body)["points"]
         if len(points) > MOST_IN_JSON:
             raise InvalidInput("geotag.too_many", limit=MOST_IN_JSON, count=len(points))
-        pairs = _pairs(points)
+        if not set(map(len, points)) <= {2}:
+            raise ValueError("[longitude, latitude]")
+        return _column(points, 0), _column(points, 1)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput("locate.bad_body", reason=str(error)[:200]) from error
-    return pairs[:, 0], pairs[:, 1]
 
 
-def _pairs(points: list[list[float]]) -> Floats:
-    if not set(map(len, points)) <= {2}:
-        raise ValueError("[longitude, latitude]")
+def _column(points: list[list[float]], which: int) -> Floats:
+    numbers = map(itemgetter(which), points)
     try:
-        flat = np.fromiter(chain.from_iterable(points), dtype=np.float64, count=2 * len(points))
+        return np.fromiter(numbers, dtype=np.float64, count=len(points))
     except TypeError:  # null: no coordinate
-        flat = np.array(points, dtype=np.float64)
-    return flat.reshape(-1, 2)
+        return np.array([point[which] for point in points], dtype=np.float64)
 
 
 def _occurring(grounds: Grounds, count: int) -> tuple[Grounds, Grounds]:
