@@ -48,10 +48,13 @@ class Site:
         ``http://127.0.0.1:PORT``.
     plan_id : int
         The plan that was published when the town was built.
+    url : str
+        ``postgresql://…`` of its database.
     """
 
     base: str
     plan_id: int
+    url: str
 
 
 @dataclass
@@ -88,8 +91,8 @@ def site(home: Path, template: str) -> Iterator[Site]:
         pytest.fail("the pages are not built: run scripts/setup, or `npm run build` in api/web")
     with clone_of(home, template) as url:
         plan_id = _build(url)
-        with _serving(url) as base:
-            yield Site(base, plan_id)
+        with serving(url) as base:
+            yield Site(base, plan_id, url)
 
 
 def _build(url: str) -> int:
@@ -133,7 +136,8 @@ def _build(url: str) -> int:
 
 
 @contextmanager
-def _serving(url: str) -> Iterator[str]:
+def serving(url: str) -> Iterator[str]:
+    """The service on a database, until the block ends; gives its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
