@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,16 @@ class Lattice:
         """Metres to lattice points (rounded)."""
 
         def convert(xy: FloatArray) -> FloatArray:
-            degrees = crs.points_to_wgs84(xy, f"EPSG:{self.zone}")
+            degrees = crs.points_to_wgs84(xy, _zone(self.zone))
             return np.asarray(np.rint(degrees * STEPS_PER_DEGREE) - self._origin)
 
         return _each(geometries, convert)
+
+
+@cache
+def _zone(code: int) -> crs.Crs:
+    """Looked up once: finding a system takes longer than bringing a few points into it."""
+    return crs.parse(f"EPSG:{code}")
 
 
 def _each(geometries: Geometries, convert: Callable[[FloatArray], FloatArray]) -> Geometries:
@@ -139,11 +146,31 @@ class Weave:
         for area in (self._outline, self._ring, self._inner, self._core):
             shapely.prepare(area)
 
+    @cached_property
+    def _bare(self) -> Geometries:
+        """The faces where no line is."""
+        return self._within(faces_of(np.array([self._ring], dtype=object)))
+
+    @cached_property
+    def _side_tree(self) -> shapely.STRtree:
+        return shapely.STRtree(shapely.linestrings(np.stack(self._sides, axis=1)))
+
+    @cached_property
+    def _landing_tree(self) -> cKDTree:
+        return cKDTree(self._landings)
+
+    def clipped(self, lines: Geometries) -> Geometries:
+        """What of lines (on the lattice) `woven` makes use of."""
+        return clipped_lines(lines, self._inner)
+
     def faces(self, lines: Geometries) -> Geometries:
         """Tile the outline along lines (on the lattice); dangling ends are left out."""
-        kept = clipped_lines(lines, self._inner)
+        return self.woven(self.clipped(lines))
+
+    def woven(self, kept: Geometries) -> Geometries:
+        """Tile the outline along lines that were clipped."""
         if not len(kept):
-            return self._within(faces_of(np.array([self._ring], dtype=object)))
+            return self._bare
         inner = shapely.get_parts(noded(kept, step=_COARSE))
         # What lies away from the outline is noded by now, and no approach comes near it.
         done = shapely.contains_properly(self._core, inner)
@@ -158,7 +185,7 @@ class Weave:
         tips = [shapely.get_coordinates(shapely.get_point(inner, i)) for i in (0, -1)]
         ends, number = np.unique(np.vstack(tips), axis=0, return_inverse=True)
         near = shapely.dwithin(self._ring, shapely.points(ends), self._margin + 1.5 * _COARSE)
-        away, which = cKDTree(self._landings).query(ends)
+        away, which = self._landing_tree.query(ends)
         # Ends of one line that would land at the same point need one way there: two would enclose nothing but a sliver.
         a, b = number[: len(inner)], number[len(inner) :]
         tied = near[a] & near[b] & (which[a] == which[b])
@@ -177,8 +204,7 @@ class Weave:
         A landing may be off its side by half a step; noding alone could put a second corner beside it.
         """
         start, end = self._sides
-        lines = shapely.linestrings(np.stack([start, end], axis=1))
-        side = shapely.STRtree(lines).nearest(shapely.points(landings))
+        side = self._side_tree.nearest(shapely.points(landings))
         inner = (landings != start[side]).any(axis=1) & (landings != end[side]).any(axis=1)
         side, landings = side[inner], landings[inner]
         way = (end - start)[side]
@@ -206,6 +232,7 @@ class Weave:
 
 def clipped_lines(lines: Geometries, area: shapely.Geometry) -> Geometries:
     """The parts of lines in an area; what lies inside it stays as it is."""
+    lines = lines[shapely.intersects(area, lines)]
     inside = shapely.contains_properly(area, lines)
     cut = shapely.get_parts(shapely.intersection(lines[~inside], area))
     return np.concatenate([lines[inside], cut[shapely.get_dimensions(cut) == 1]])

@@ -229,9 +229,13 @@ def _tile(
     weave: Weave, houses: _Houses, barriers: Geometries, is_wall: BoolArray, edges: Geometries, lattice: Lattice
 ) -> _Tile:
     """Share out a region among its buildings."""
-    blocks = weave.faces(np.concatenate([barriers, edges]))
+    everything = weave.clipped(np.concatenate([barriers, edges]))
+    open_lines = weave.clipped(barriers[~is_wall])
+    blocks = weave.woven(everything)
     blocks_m = lattice.to_metric(blocks)
-    streets = lattice.to_metric(weave.faces(barriers[~is_wall]))
+    # Of the same lines where no wall or edge comes by.
+    is_open = len(open_lines) == len(everything)
+    streets = blocks_m if is_open else lattice.to_metric(weave.woven(open_lines))
     sites = _sites(houses.shape_m, blocks_m, streets)
     lines = np.concatenate([weave.inner_lines(blocks), lattice.from_metric(_ridges(sites, blocks_m))])
     faces = weave.faces(lines)

@@ -99,8 +99,12 @@ def _landings(region: shapely.Geometry, ring: shapely.Geometry, rim: FloatArray)
     start, end = sides_of(np.array([region], dtype=object))
     outer = shapely.dwithin(ring, shapely.points((start + end) / 2), _SAME)
     outer &= shapely.dwithin(ring, shapely.points(start), _SAME) & shapely.dwithin(ring, shapely.points(end), _SAME)
-    near = shapely.dwithin(shapely.boundary(region), shapely.points(rim), _SAME)
-    return np.vstack([landings_on(start[~outer], end[~outer]), start, end, rim[near]])
+    west, south, east, north = shapely.bounds(region)
+    # Most of the rim is far away; so far that nothing of it could be near.
+    x, y = rim.T
+    about = rim[(x > west - 2 * _SAME) & (x < east + 2 * _SAME) & (y > south - 2 * _SAME) & (y < north + 2 * _SAME)]
+    near = shapely.dwithin(shapely.boundary(region), shapely.points(about), _SAME)
+    return np.vstack([landings_on(start[~outer], end[~outer]), start, end, about[near]])
 
 
 @dataclass(frozen=True)
