@@ -11,9 +11,10 @@ import type { Box, Id, Plan, Session } from "../api/types";
 import { EMPTY, goToBox, setData, type TownMap } from "../map/town_map";
 import { requestId } from "../state/request_id";
 import { Value } from "../state/value";
+import { ask, type Opened } from "./ahead";
 import { Board, type Patch } from "./board";
-import { askGround, type Ground } from "./ground";
-import { openedGround, openedView, type Tell } from "./opening";
+import type { Ground } from "./ground";
+import type { Tell } from "./opening";
 import { Outbox, type Unsent } from "./outbox";
 import { predict } from "./predict";
 import type { Change, Changes, DeskCommunity, DeskTier, DeskView, Edit, Step } from "./types";
@@ -131,9 +132,15 @@ export class DeskState {
     this.outbox = new Outbox(session.user.username, view.plan.id);
   }
 
-  /** `tell` hears how far the survey is that a plan which was never on the desk waits for. */
-  static async open(session: Session, plan: Id, signal?: AbortSignal, tell?: Tell): Promise<DeskState> {
-    const [view, ground] = await ask(plan, signal, tell);
+  /** `tell` hears how far the survey is that a plan which was never on the desk waits for; `asked` is what was asked ahead. */
+  static async open(
+    session: Session,
+    plan: Id,
+    signal?: AbortSignal,
+    tell?: Tell,
+    asked?: Promise<Opened>,
+  ): Promise<DeskState> {
+    const [view, ground] = await (asked ?? ask(plan, signal, tell));
     return new DeskState(session, view, ground);
   }
 
@@ -401,13 +408,6 @@ export class DeskState {
     for (const hear of [...this.hearers]) hear({ cells, ground });
     this.revision.set(this.revision.value + 1);
   }
-}
-
-/** Both at once, and again where faces were split between the two answers. */
-async function ask(plan: Id, signal?: AbortSignal, tell?: Tell): Promise<[DeskView, Ground]> {
-  const asked = openedView(plan, signal, tell);
-  const [view, ground] = await Promise.all([asked, openedGround(() => askGround(plan, signal), asked)]);
-  return view.ground === ground.ground ? [view, ground] : ask(plan, signal, tell);
 }
 
 function partsByCell(board: Board): Map<Id, Set<Id>> {

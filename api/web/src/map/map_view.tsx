@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Box } from "../api/types";
+import { takeMapAhead } from "./map_ahead";
 import { makeMap, type TownMap } from "./town_map";
 
 interface Props {
@@ -14,7 +15,8 @@ export function MapView({ extent, onReady, label }: Props) {
   useEffect(() => {
     let map: TownMap | null = null;
     let gone = false;
-    makeMap(place.current!, extent).then((made) => {
+    const making = takeMapAhead(place.current!) ?? makeMap(place.current!, extent);
+    making.then((made) => {
       map = made;
       if (gone) made.remove();
       else {
