@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,13 +14,13 @@ import pytest
 from playwright.sync_api import Page, Playwright, expect
 
 from tests.browser.conftest import DESKTOP, PASSWORD, Opener, Site, Visit, on_desk
+from tests.browser.on_map import pixel
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 FIRST_OPENING_MS = 240_000
 """A draft's ground is surveyed when it is opened for the first time."""
 ZOOM = 17.0
-TILE_PX = 512
 
 Row = dict[str, Any]
 
@@ -140,14 +139,8 @@ class Desk:
         return int(self.whole.get_attribute("data-seq") or -1)
 
     def pixel(self, face: Row) -> tuple[float, float]:
-        """Where a face's building is on the screen: web mercator from the middle of the map."""
-        box = self.page.locator(".map canvas").bounding_box()
-        assert box is not None
-        (lon0, lat0), (lon, lat) = (round_place(self.middle), self.draft.place(face))
-        world = TILE_PX * 2**ZOOM
-        x = (lon - lon0) / 360 * world
-        y = (mercator(lat0) - mercator(lat)) / (2 * math.pi) * world
-        return box["x"] + box["width"] / 2 + x, box["y"] + box["height"] / 2 + y
+        """Where a face's building is on the screen."""
+        return pixel(self.page, self.draft.place(face), middle=round_place(self.middle), zoom=ZOOM)
 
     def edited(self, before: int, steps: int = 1) -> None:
         """Wait until the server has acknowledged."""
@@ -165,10 +158,6 @@ class Desk:
 
 def round_place(place: tuple[float, float]) -> tuple[float, float]:
     return round(place[0], 6), round(place[1], 6)
-
-
-def mercator(lat: float) -> float:
-    return math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
 
 
 def move_into(page: Page, code: str) -> None:

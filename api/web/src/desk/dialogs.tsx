@@ -22,14 +22,16 @@ interface Props {
 }
 
 const close = () => asked.set(null);
+const FORM = "desk-question";
 
-function Foot({ onDo, label, ready = true }: { onDo: () => void; label: string; ready?: boolean }) {
+/** The answers to a question; Enter in the form is the main one. */
+function Foot({ label, ready = true }: { label: string; ready?: boolean }) {
   return (
     <>
       <button type="button" class="button" onClick={close}>
         {t("act.cancel")}
       </button>
-      <button type="button" class="button button-main" disabled={!ready} onClick={onDo}>
+      <button type="submit" form={FORM} class="button button-main" disabled={!ready}>
         {label}
       </button>
     </>
@@ -152,13 +154,10 @@ function MoveDialog({ desk }: Props) {
     close();
   };
   return (
-    <Dialog
-      title={t("desk.move_title")}
-      onClose={close}
-      foot={<Foot onDo={go} label={t("desk.move_do")} ready={!!edit} />}
-    >
+    <Dialog title={t("desk.move_title")} onClose={close} foot={<Foot label={t("desk.move_do")} ready={!!edit} />}>
       <form
         class="form"
+        id={FORM}
         onSubmit={(event) => {
           event.preventDefault();
           go();
@@ -222,9 +221,10 @@ function ItemsDialog({ desk }: Props) {
     close();
   };
   return (
-    <Dialog title={t("desk.items_title")} onClose={close} foot={<Foot onDo={go} label={t("desk.items_do")} />}>
+    <Dialog title={t("desk.items_title")} onClose={close} foot={<Foot label={t("desk.items_do")} />}>
       <form
         class="form"
+        id={FORM}
         onSubmit={(event) => {
           event.preventDefault();
           go();
@@ -256,10 +256,11 @@ function SplitDialog({ desk }: Props) {
     <Dialog
       title={t("desk.split_title", { cell: cellName(desk.board, cell) })}
       onClose={close}
-      foot={<Foot onDo={go} label={t("desk.split_do")} ready={n >= 2 && n <= MOST_PIECES} />}
+      foot={<Foot label={t("desk.split_do")} ready={n >= 2 && n <= MOST_PIECES} />}
     >
       <form
         class="form"
+        id={FORM}
         onSubmit={(event) => {
           event.preventDefault();
           go();
@@ -306,9 +307,16 @@ function BreakDialog({ desk }: Props) {
     <Dialog
       title={t("desk.break_title", { building: buildingName(building) })}
       onClose={close}
-      foot={<Foot onDo={go} label={t("desk.break_do")} ready={cuts.size > 0} />}
+      foot={<Foot label={t("desk.break_do")} ready={cuts.size > 0} />}
     >
-      <div class="form">
+      <form
+        class="form"
+        id={FORM}
+        onSubmit={(event) => {
+          event.preventDefault();
+          go();
+        }}
+      >
         <p>
           {t("desk.break_has", {
             households: number(building.households),
@@ -343,7 +351,7 @@ function BreakDialog({ desk }: Props) {
             </div>
           </fieldset>
         )}
-      </div>
+      </form>
     </Dialog>
   );
 }
@@ -361,10 +369,11 @@ function RenameDialog({ desk }: Props) {
     <Dialog
       title={t("desk.rename_title", { cell: cell.code })}
       onClose={close}
-      foot={<Foot onDo={go} label={t("desk.rename_do")} />}
+      foot={<Foot label={t("desk.rename_do")} />}
     >
       <form
         class="form"
+        id={FORM}
         onSubmit={(event) => {
           event.preventDefault();
           go();
