@@ -19,8 +19,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from gis.geometry import FloatArray, Geometries, IntArray, Lattice, Segments, dissolve, segments_of, sums
-from gis.partition.ground import BARRIER_CLASS, Ground, Plot, barriers_on, survey
-from gis.partition.site import Job
+from gis.partition.ground import Ground, Plot, barriers_on, survey
+from gis.spreading import Signals
 
 SLIVER_M2 = 60.0
 """Smaller pieces that nobody's house stands on join a neighbour in their cell."""
@@ -46,19 +46,25 @@ class Home:
 
 @dataclass(frozen=True)
 class Place:
-    """A community with the cells of a plan.
+    """A community with the cells of a plan. Light to hand to another process, which needs little more than this file.
 
     Attributes
     ----------
-    job : Job
-        What stands there (`gis.partition.division_of.jobs_of`); positions of its buildings are building numbers.
+    plot : Plot
+        What stands there, nothing cut; positions of its footprints are building numbers.
+    zone : int
+        EPSG code of the metric system.
+    units : int array, shape (buildings,)
+        Staircases; 0 where nobody knows.
     cells : array of polygons
         EPSG:4326; grounds of the lowest tier, one for a stack.
     homes : sequence of sequences of Home
         For each building its parts; none where the plan does not know it.
     """
 
-    job: Job
+    plot: Plot
+    zone: int
+    units: IntArray
     cells: Geometries
     homes: Sequence[Sequence[Home]]
 
@@ -122,9 +128,9 @@ def faces_of(place: Place, progress: Callable[[float], None] | None = None) -> F
     progress : callable, optional
         Is told the share that is done, now and then.
     """
-    lattice = Lattice.at(place.job.outline, place.job.zone)
+    lattice = Lattice.at(place.plot.outline, place.zone)
     plot = _plot(place)
-    ground = survey(plot, place.job.zone, progress)
+    ground = survey(plot, place.zone, progress)
     cell = _cell_of(ground, place.cells)
     segments = segments_of(ground.faces)
     name = _names(place, ground, cell)
@@ -144,12 +150,9 @@ def faces_of(place: Place, progress: Callable[[float], None] | None = None) -> F
     return Faces(made, building, units[:, 0], units[:, 1], cell[first], area, borders)
 
 
-def plot_of(job: Job) -> Plot:
-    """The ground of a community as the survey takes it, without any cut of buildings or cells."""
-    kind = np.array([BARRIER_CLASS[name] for name in job.barrier_kinds], dtype=np.int64)
-    is_wall = np.array([name == "wall" for name in job.barrier_kinds], dtype=bool)
-    units = np.ones(len(job.footprints), dtype=np.int64)
-    return Plot(job.outline, job.footprints, units, job.barriers, kind, is_wall, job.compounds)
+def survey_place(place: Place, signals: Signals) -> Faces:
+    """`faces_of` as a job that is spread over processes."""
+    return faces_of(place, lambda share: signals.progress(share, 0.0))
 
 
 def borders_of(polygon: Geometries, plot: Plot, lattice: Lattice) -> Borders:
@@ -183,14 +186,12 @@ def _spans(homes: Sequence[Home]) -> list[tuple[int, int]]:
 
 
 def _plot(place: Place) -> Plot:
-    plot = plot_of(place.job)
-    given = np.asarray(place.job.buildings["units"].fillna(0), dtype=np.int64) if len(plot.units) else plot.units
-    units = plot.units.copy()
+    units = place.plot.units.copy()
     for number, homes in enumerate(place.homes):
         last = max((home.unit_to or home.unit_from or 0 for home in homes), default=0)
         if last:
-            units[number] = max(last, int(given[number]))
-    return replace(plot, units=units, parcels=place.cells)
+            units[number] = max(last, int(place.units[number]))
+    return replace(place.plot, units=units, parcels=place.cells)
 
 
 def _cell_of(ground: Ground, cells: Geometries) -> IntArray:
