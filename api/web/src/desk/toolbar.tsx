@@ -23,7 +23,7 @@ function ToolButton({ icon, label, keys, pressed, disabled, onPress }: ButtonPro
       type="button"
       class="tool"
       aria-label={label}
-      aria-keyshortcuts={keys}
+      aria-keyshortcuts={keys.replace("Ctrl", "Control")}
       aria-pressed={pressed}
       disabled={disabled}
       data-tip={`${label}  ${keys}`}

@@ -6,7 +6,7 @@ import { t, useLanguage } from "../i18n";
 import { FieldRow } from "../panels/field_row";
 import { LanguageSwitch } from "../panels/language_switch";
 import { ConnectionBanner } from "../panels/shell";
-import { sentence } from "../panels/states";
+import { Refused } from "../panels/states";
 import { addressed } from "../state/address";
 import { homeOf } from "../state/session";
 import mark from "../style/wangge.svg?url";
@@ -65,11 +65,7 @@ function SignIn({ onMustChange }: { onMustChange: (old: string) => void }) {
           onInput={(event) => setPassword(event.currentTarget.value)}
         />
       </FieldRow>
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <button type="submit" class="button button-main button-wide" disabled={busy}>
         {busy ? t("login.busy") : t("login.enter")}
       </button>
@@ -103,11 +99,7 @@ function ChangePassword({ old }: { old: string }) {
           onInput={(event) => setPassword(event.currentTarget.value)}
         />
       </FieldRow>
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <button type="submit" class="button button-main button-wide">
         {t("login.change")}
       </button>

@@ -6,10 +6,10 @@ import { Problem, path } from "../api/client";
 import type { Session } from "../api/types";
 import { language, number, t, word } from "../i18n";
 import { Dialog } from "./dialog";
-import { FieldRow } from "./field_row";
+import { FieldRow, Picker } from "./field_row";
 import { Icon } from "./icons";
 import { done } from "./notice";
-import { sentence } from "./states";
+import { Refused } from "./states";
 
 export type Thing =
   | "communities"
@@ -141,39 +141,32 @@ function ExportDialog({ session, first, onClose }: { session: Session; first: Th
     <Dialog title={t("export.title")} onClose={onClose} foot={foot}>
       <form id="export-form" class="form export-form" onSubmit={submit}>
         <div class="form-pair">
-          <FieldRow label={t("export.thing")}>
-            <select value={thing} onChange={(event) => setThing(event.currentTarget.value as Thing)}>
-              {things.map((one) => (
-                <option key={one} value={one}>
-                  {word("export_thing", one)}
-                </option>
-              ))}
-            </select>
-          </FieldRow>
-          <FieldRow label={t("export.format")}>
-            <select value={chosen} onChange={(event) => setFormat(event.currentTarget.value)}>
-              {formats.map((one) => (
-                <option key={one} value={one}>
-                  {word("export_format", one)}
-                </option>
-              ))}
-            </select>
-          </FieldRow>
+          <Picker
+            label={t("export.thing")}
+            value={thing}
+            values={things}
+            say={(one) => word("export_thing", one)}
+            onPick={setThing}
+          />
+          <Picker
+            label={t("export.format")}
+            value={chosen}
+            values={formats}
+            say={(one) => word("export_format", one)}
+            onPick={setFormat}
+          />
         </div>
         {!placeless && (
-          <FieldRow
+          <Picker
             label={t("export.crs")}
             hint={ONLY_WGS84.includes(chosen) && crs !== "wgs84" ? t("export.only_wgs84") : undefined}
+            value={crs}
+            values={SYSTEMS}
+            say={(one) => word("export_crs", one)}
+            onPick={setCrs}
           >
-            <select value={crs} onChange={(event) => setCrs(event.currentTarget.value)}>
-              {SYSTEMS.map((one) => (
-                <option key={one} value={one}>
-                  {word("export_crs", one)}
-                </option>
-              ))}
-              <option value="other">{t("export.crs_other")}</option>
-            </select>
-          </FieldRow>
+            <option value="other">{t("export.crs_other")}</option>
+          </Picker>
         )}
         {!placeless && crs === "other" && (
           <FieldRow label={t("export.zone")} hint={t("export.zone_hint")}>
@@ -213,11 +206,7 @@ function ExportDialog({ session, first, onClose }: { session: Session; first: Th
             </label>
           )}
         </div>
-        {problem && (
-          <p class="form-problem" role="alert">
-            {sentence(problem)}
-          </p>
-        )}
+        <Refused problem={problem} />
       </form>
     </Dialog>
   );

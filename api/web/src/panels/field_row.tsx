@@ -34,3 +34,31 @@ export function Segments<T extends string>(props: {
     </fieldset>
   );
 }
+
+interface PickerProps<T extends string> {
+  label: string;
+  hint?: string;
+  value: T;
+  values: readonly T[];
+  /** What a value is called. */
+  say: (value: T) => string;
+  onPick: (value: T) => void;
+  /** More options, after these. */
+  children?: ComponentChildren;
+}
+
+/** One of several values, each by its word. */
+export function Picker<T extends string>({ label, hint, value, values, say, onPick, children }: PickerProps<T>) {
+  return (
+    <FieldRow label={label} hint={hint}>
+      <select value={value} onChange={(event) => onPick(event.currentTarget.value as T)}>
+        {values.map((one) => (
+          <option key={one} value={one}>
+            {say(one)}
+          </option>
+        ))}
+        {children}
+      </select>
+    </FieldRow>
+  );
+}

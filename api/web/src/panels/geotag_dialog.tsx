@@ -11,7 +11,7 @@ import { Dialog } from "./dialog";
 import { FieldRow } from "./field_row";
 import { Icon } from "./icons";
 import { failed } from "./notice";
-import { Empty, Failed, sentence, Waiting } from "./states";
+import { Empty, Failed, Refused, Waiting } from "./states";
 
 const RUNS = "/api/v1/geotag/runs";
 const ASK_EVERY_MS = 1000;
@@ -158,11 +158,7 @@ function GeotagForm({ onHanded }: { onHanded: () => void }) {
           {t("geotag.phones")}
         </label>
       </details>
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <button type="submit" class="button button-main" disabled={busy || !ready}>
         <Icon name="publish" />
         {busy ? t("geotag.sending") : t("geotag.hand_in")}

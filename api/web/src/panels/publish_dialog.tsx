@@ -7,7 +7,7 @@ import { number, t } from "../i18n";
 import { Dialog } from "./dialog";
 import { FieldRow } from "./field_row";
 import { Icon } from "./icons";
-import { sentence } from "./states";
+import { Refused } from "./states";
 
 interface Props {
   plan: Plan;
@@ -121,11 +121,7 @@ export function PublishDialog({ plan, onClose, onPublished }: Props) {
           <input type="datetime-local" value={from} onInput={changed(setFrom)} />
         </FieldRow>
         {preview && <Preview preview={preview} />}
-        {problem && (
-          <p class="form-problem" role="alert">
-            {sentence(problem)}
-          </p>
-        )}
+        <Refused problem={problem} />
       </form>
     </Dialog>
   );

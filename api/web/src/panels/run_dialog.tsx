@@ -6,9 +6,10 @@ import type { Area, Id, Paged, Plan, RuleSet, Run } from "../api/types";
 import { named, t } from "../i18n";
 import { useLoad } from "../state/load";
 import { Dialog } from "./dialog";
-import { FieldRow, Segments } from "./field_row";
+import { type Effort, EffortField, SeedField } from "./effort_fields";
+import { FieldRow } from "./field_row";
 import { Icon } from "./icons";
-import { Failed, sentence, Waiting } from "./states";
+import { Failed, Refused, Waiting } from "./states";
 
 interface Choices {
   areas: Area[];
@@ -72,7 +73,7 @@ function RunForm({ choices: { areas, rules }, onClose, onStarted }: Props & { ch
   const [left, setLeft] = useState<ReadonlySet<Id>>(new Set());
   const [title, setTitle] = useState("");
   const [seed, setSeed] = useState(1);
-  const [effort, setEffort] = useState<"draft" | "full">("draft");
+  const [effort, setEffort] = useState<Effort>("draft");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -173,33 +174,10 @@ function RunForm({ choices: { areas, rules }, onClose, onStarted }: Props & { ch
           />
         </FieldRow>
         <div class="form-pair">
-          <div class="field-row">
-            <span class="field-label">{t("run.effort")}</span>
-            <Segments
-              label={t("run.effort")}
-              value={effort}
-              onPick={setEffort}
-              choices={[
-                { value: "draft", label: t("run.effort_draft") },
-                { value: "full", label: t("run.effort_full") },
-              ]}
-            />
-          </div>
-          <FieldRow label={t("run.seed")} hint={t("run.seed_hint")}>
-            <input
-              type="number"
-              min={0}
-              max={2 ** 31 - 1}
-              value={seed}
-              onInput={(event) => setSeed(Number(event.currentTarget.value))}
-            />
-          </FieldRow>
+          <EffortField value={effort} onPick={setEffort} />
+          <SeedField value={seed} onPick={setSeed} />
         </div>
-        {problem && (
-          <p class="form-problem" role="alert">
-            {sentence(problem)}
-          </p>
-        )}
+        <Refused problem={problem} />
       </form>
     </Dialog>
   );

@@ -26,6 +26,16 @@ export function Empty({ icon = "info", children }: { icon?: IconName; children: 
 export const sentence = (problem: Problem): string =>
   problem.lostNetwork ? t("state.network_lost") : problem.detail || t("state.failed");
 
+/** Why what a form asked for was not done, beside its button. */
+export function Refused({ problem }: { problem: Problem | null }) {
+  if (!problem) return null;
+  return (
+    <p class="form-problem" role="alert">
+      {sentence(problem)}
+    </p>
+  );
+}
+
 export function Failed({ problem, again }: { problem: Problem; again?: () => void }) {
   return (
     <div class="state state-failed" role="alert">

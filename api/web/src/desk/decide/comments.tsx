@@ -7,7 +7,7 @@ import { t } from "../../i18n";
 import { goToPlace } from "../../map/town_map";
 import { Icon } from "../../panels/icons";
 import { failed } from "../../panels/notice";
-import { sentence } from "../../panels/states";
+import { Refused } from "../../panels/states";
 import { useValue } from "../../state/value";
 import type { DeskState, OverlayStyle } from "../state";
 import { addressOf, when } from "./decision";
@@ -90,11 +90,7 @@ function Write(props: { label: string; send: (text: string) => Promise<void>; on
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
       />
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <div class="acts">
         <button type="submit" class="button button-main" disabled={busy || !text.trim()}>
           <Icon name="send" />

@@ -8,7 +8,7 @@ import { named, number, percent, t } from "../../i18n";
 import { Dialog } from "../../panels/dialog";
 import { FieldRow } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
-import { Failed, sentence, Waiting } from "../../panels/states";
+import { Failed, Refused, Waiting } from "../../panels/states";
 import type { DeskState } from "../state";
 import { addressOf, when } from "./decision";
 import type { CodeMove, Effects, MovedCase, MovedPost, PlanLog } from "./types";
@@ -275,11 +275,7 @@ export function EffectsDialog({ desk, log, acts, onClose, onDone }: Props) {
           )}
         </div>
         {acts && log.may.includes("submit") && <p class="effect-all">{t("decide.all_at_once")}</p>}
-        {problem && (
-          <p class="form-problem" role="alert">
-            {sentence(problem)}
-          </p>
-        )}
+        <Refused problem={problem} />
         {effects ? (
           <Shown effects={effects} />
         ) : failure ? (

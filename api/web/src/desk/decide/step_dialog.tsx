@@ -6,7 +6,7 @@ import type { Plan } from "../../api/types";
 import { t, word } from "../../i18n";
 import { Dialog } from "../../panels/dialog";
 import { FieldRow } from "../../panels/field_row";
-import { sentence } from "../../panels/states";
+import { Refused } from "../../panels/states";
 import type { DeskState } from "../state";
 import { addressOf } from "./decision";
 import type { PlanLog, StepKind } from "./types";
@@ -90,11 +90,7 @@ export function StepDialog({ desk, kind, log, onClose, onDone }: Props) {
             />
           </FieldRow>
         )}
-        {problem && (
-          <p class="form-problem" role="alert">
-            {sentence(problem)}
-          </p>
-        )}
+        <Refused problem={problem} />
       </form>
     </Dialog>
   );

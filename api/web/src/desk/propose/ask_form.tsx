@@ -3,15 +3,15 @@
 import { useState } from "preact/hooks";
 import { type Problem, post } from "../../api/client";
 import { number, t } from "../../i18n";
+import { type Effort, EffortField, SeedField } from "../../panels/effort_fields";
 import { FieldRow, Segments } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
-import { sentence } from "../../panels/states";
+import { Refused } from "../../panels/states";
 import { useValue } from "../../state/value";
 import type { DeskState } from "../state";
 import type { Broken, ProposalRun, Scope } from "./types";
 
 const STOPS = 4;
-const MOST_SEED = 2 ** 31 - 1;
 
 /** In words: how many cells and buildings stay as they are. */
 function Locked({ desk }: { desk: DeskState }) {
@@ -42,7 +42,7 @@ export function AskForm({ desk, broken, onStarted }: Props) {
   const [scope, setScope] = useState<Scope>(broken.length > 0 ? "broken" : "all");
   const [place, setPlace] = useState(STOPS / 2);
   const [count, setCount] = useState<"1" | "2" | "3">("3");
-  const [effort, setEffort] = useState<"draft" | "full">("draft");
+  const [effort, setEffort] = useState<Effort>("draft");
   const [seed, setSeed] = useState(0);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -115,36 +115,13 @@ export function AskForm({ desk, broken, onStarted }: Props) {
             ]}
           />
         </div>
-        <div class="field-row">
-          <span class="field-label">{t("run.effort")}</span>
-          <Segments
-            label={t("run.effort")}
-            value={effort}
-            onPick={setEffort}
-            choices={[
-              { value: "draft", label: t("run.effort_draft") },
-              { value: "full", label: t("run.effort_full") },
-            ]}
-          />
-        </div>
+        <EffortField value={effort} onPick={setEffort} />
       </div>
       <details class="propose-more">
         <summary>{t("propose.more")}</summary>
-        <FieldRow label={t("run.seed")} hint={t("run.seed_hint")}>
-          <input
-            type="number"
-            min={0}
-            max={MOST_SEED}
-            value={seed}
-            onInput={(event) => setSeed(Number(event.currentTarget.value))}
-          />
-        </FieldRow>
+        <SeedField value={seed} onPick={setSeed} />
       </details>
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <button
         type="submit"
         class="button button-main button-wide"

@@ -7,7 +7,7 @@ import { number, t, word } from "../../i18n";
 import { Dialog } from "../../panels/dialog";
 import { FieldRow } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
-import { sentence } from "../../panels/states";
+import { Refused } from "../../panels/states";
 import type { DeskState } from "../state";
 import { FindingList, type ImportItem } from "./findings";
 
@@ -137,11 +137,7 @@ function HandIn({ desk, onTaken }: { desk: DeskState; onTaken: (taken: Taken) =>
           {t("take.trust")}
         </label>
       )}
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <div class="acts">
         <button type="submit" class="button button-main" disabled={busy || !file}>
           <Icon name="into" />

@@ -4,10 +4,10 @@ import "../../style/take.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../../api/client";
 import { t, useLanguage, word } from "../../i18n";
-import { FieldRow, Segments } from "../../panels/field_row";
+import { Picker, Segments } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
 import { done } from "../../panels/notice";
-import { sentence } from "../../panels/states";
+import { Refused } from "../../panels/states";
 import { useValue } from "../../state/value";
 import type { DeskState } from "../state";
 import { type Progress, save } from "./fetching";
@@ -50,11 +50,7 @@ function Foot({ fetching, label, icon }: { fetching: Fetching; label: string; ic
   const { busy, far, problem } = fetching;
   return (
     <>
-      {problem && (
-        <p class="form-problem" role="alert">
-          {sentence(problem)}
-        </p>
-      )}
+      <Refused problem={problem} />
       <div class="acts">
         <button type="submit" class="button button-main" disabled={busy}>
           <Icon name={icon} />
@@ -94,35 +90,29 @@ function ExportForm({ desk }: { desk: DeskState }) {
   return (
     <form class="form" onSubmit={submit} aria-label={t("take.export")}>
       <div class="form-pair">
-        <FieldRow label={t("take.layer")}>
-          <select value={layer} onChange={(event) => setLayer(event.currentTarget.value)}>
-            {LAYERS.map((one) => (
-              <option key={one} value={one}>
-                {word("take_layer", one)}
-              </option>
-            ))}
-          </select>
-        </FieldRow>
-        <FieldRow label={t("take.format")}>
-          <select value={chosen} onChange={(event) => setFormat(event.currentTarget.value)}>
-            {formats.map((one) => (
-              <option key={one} value={one}>
-                {word("export_format", one)}
-              </option>
-            ))}
-          </select>
-        </FieldRow>
+        <Picker
+          label={t("take.layer")}
+          value={layer}
+          values={LAYERS}
+          say={(one) => word("take_layer", one)}
+          onPick={setLayer}
+        />
+        <Picker
+          label={t("take.format")}
+          value={chosen}
+          values={formats}
+          say={(one) => word("export_format", one)}
+          onPick={setFormat}
+        />
       </div>
       {free && (
-        <FieldRow label={t("take.crs")}>
-          <select value={crs} onChange={(event) => setCrs(event.currentTarget.value)}>
-            {SYSTEMS.map((one) => (
-              <option key={one} value={one}>
-                {word("export_crs", one)}
-              </option>
-            ))}
-          </select>
-        </FieldRow>
+        <Picker
+          label={t("take.crs")}
+          value={crs}
+          values={SYSTEMS}
+          say={(one) => word("export_crs", one)}
+          onPick={setCrs}
+        />
       )}
       <label class="take-check">
         <input type="checkbox" checked={chinese} onChange={(event) => setChinese(event.currentTarget.checked)} />
