@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import shapely
+from distributed import Client
 
 from gis import spreading
 from gis.cleaning import clean
@@ -60,6 +61,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(30)
 
 
+@pytest.fixture
+def cluster(address: str) -> str:
+    """The same with both workers there: to start, or to come back from death, may take longer than a run waits."""
+    with Client(address, timeout=60, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=120)
+    return address
+
+
 def wait_for(find: Callable[[], str | None]) -> str:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -75,13 +84,13 @@ def wait_for(find: Callable[[], str | None]) -> str:
 @pytest.fixture(params=["here", "processes", "cluster"])
 def place(request: pytest.FixtureRequest) -> Place:
     if request.param == "cluster":
-        return {"cluster": request.getfixturevalue("address")}
+        return {"cluster": request.getfixturevalue("cluster")}
     return {"processes": 1 if request.param == "here" else 2}
 
 
 @pytest.fixture(params=["processes", "cluster"])
 def elsewhere(request: pytest.FixtureRequest) -> Place:
-    return {"cluster": request.getfixturevalue("address")} if request.param == "cluster" else {"processes": 2}
+    return {"cluster": request.getfixturevalue("cluster")} if request.param == "cluster" else {"processes": 2}
 
 
 def jobs() -> list[Job]:
