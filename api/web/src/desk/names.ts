@@ -17,8 +17,26 @@ export function cellName(board: Board, cell: DeskCell): string {
   if (cell.name) return cell.name;
   if (!cell.code) return t("desk.new_cell");
   const community = board.communities.size > 1 ? named(board.communities.get(cell.community)) : "";
-  return `${community.replace(SHORT, "")} ${codeTail(cell.code)}`.trim();
+  return `${community.replace(SHORT, "")} ${tailOf(board, cell)}`.trim();
 }
+
+/** Its numbers from the top tier down, as far as its code is made of its parents'. */
+function tailOf(board: Board, cell: DeskCell): string {
+  const above = cell.parent === null ? undefined : board.cells.get(cell.parent);
+  if (!above || !cell.code.startsWith(above.code)) return codeTail(cell.code);
+  return `${tailOf(board, above)}-${cell.code.slice(above.code.length)}`;
+}
+
+const CODES = /\d{13,}/g;
+
+/** What a cell with some code is called; nothing where the plan has none. */
+export function nameByCode(board: Board, code: string): string | undefined {
+  for (const cell of board.cells.values()) if (cell.code === code) return cellName(board, cell);
+}
+
+/** A sentence of the server with names where it has codes of cells. */
+export const namedText = (board: Board, text: string): string =>
+  text.replace(CODES, (code) => nameByCode(board, code) ?? code);
 
 export const nameOf = (board: Board, cell: Id | null): string => {
   const found = cell === null ? undefined : board.cells.get(cell);

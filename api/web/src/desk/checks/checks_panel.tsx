@@ -6,7 +6,7 @@ import { Shown } from "../../panels/shown";
 import { Empty } from "../../panels/states";
 import { useLoad } from "../../state/load";
 import { useValue } from "../../state/value";
-import { nameOf } from "../names";
+import { namedText, nameOf } from "../names";
 import type { DeskState } from "../state";
 import type { Check } from "../types";
 
@@ -91,13 +91,13 @@ function List({ desk, items }: { desk: DeskState; items: Check[] }) {
               <p class="violation-head">
                 <span class="severity">{word("desk_check", check.code.split(".").at(-1))}</span>
                 {check.cell_id !== null && <code>{nameOf(desk.board, check.cell_id)}</code>}
+                <button type="button" class="button-quiet" onClick={() => go(desk, check)}>
+                  <Icon name="target" size={18} />
+                  {t("act.go_to")}
+                </button>
               </p>
-              <p>{check.text}</p>
+              <p>{namedText(desk.board, check.text)}</p>
             </div>
-            <button type="button" class="button-quiet" onClick={() => go(desk, check)}>
-              <Icon name="target" size={18} />
-              {t("act.go_to")}
-            </button>
           </li>
         ))}
       </ul>

@@ -4,7 +4,6 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../../api/client";
 import type { Box, Id } from "../../api/types";
 import { number, t } from "../../i18n";
-import { codeTail } from "../../map/cells";
 import { Icon } from "../../panels/icons";
 import { done, failed } from "../../panels/notice";
 import { Shown } from "../../panels/shown";
@@ -46,7 +45,7 @@ function useOverlay(desk: DeskState, grids: Feature[], picked: ReadonlySet<Id>):
       properties: {
         ...feature.properties,
         picked: picked.has(feature.properties.id),
-        says: `${codeTail(feature.properties.code)} · ${number(feature.properties.households)}`,
+        says: `${nameOfCode(desk, feature.properties.code)} · ${number(feature.properties.households)}`,
       },
     }));
     desk.overlay(OVERLAY, { type: "FeatureCollection", features }, LOOK);
