@@ -146,12 +146,15 @@ async def changes(
     """Changes after a number of the log; with `wait`, the answer comes when there is one, or after so many seconds."""
     until = time.monotonic() + wait
     look = partial(_changes, services, access.actor, plan_id, since, language)
+    town: int | None = None
     with request.app.state.desk_bell.waiting(plan_id) as happened:
         while True:
             happened.clear()
             found = await anyio.to_thread.run_sync(look, limiter=services.few)
             left = until - time.monotonic()
-            if found["changes"] or found["is_gap"] or left <= 0:
+            before, town = town, found.get("town")
+            has_grown = before is not None and town != before  # an import, which is heard by looking again
+            if found["changes"] or found["is_gap"] or has_grown or left <= 0:
                 return answer(found)
             try:
                 async with asyncio.timeout(min(left, RECHECK_S)):

@@ -439,6 +439,7 @@ def test_everything_is_reached_by_keyboard_and_told_by_the_help(visit: Opener, s
     expect(desk.figure("households")).to_have_text("76")
     page.keyboard.press("i")
     picker = page.get_by_role("dialog", name="挑选楼栋")
+    expect(picker).to_be_visible()
     picker.get_by_role("checkbox").first.focus()
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
@@ -446,6 +447,7 @@ def test_everything_is_reached_by_keyboard_and_told_by_the_help(visit: Opener, s
     expect(desk.figure("households")).to_have_text("38")
     page.keyboard.press("t")
     breaker = page.get_by_role("dialog", name=re.compile("拆开楼栋"))
+    expect(breaker).to_be_visible()
     breaker.get_by_label("1 | 2").focus()
     page.keyboard.press("Space")
     breaker.get_by_role("button", name="拆开").focus()
@@ -453,9 +455,13 @@ def test_everything_is_reached_by_keyboard_and_told_by_the_help(visit: Opener, s
     desk.done()
 
     page.keyboard.press("?")
-    told = page.get_by_role("dialog").locator("kbd").all_inner_texts()
+    keys_told = page.get_by_role("dialog", name="工具与快捷键")
+    expect(keys_told).to_be_visible()
+    told = keys_told.locator("kbd").all_inner_texts()
     page.keyboard.press("Escape")
+    expect(keys_told).to_be_hidden()
     page.keyboard.press("a")
+    expect(page.get_by_role("toolbar", name="操作")).to_be_visible()
     shown = page.locator(".toolbar [aria-keyshortcuts], .act[aria-keyshortcuts]").all()
     keys = {(one.get_attribute("aria-keyshortcuts") or "").upper() for one in shown}
     assert {"V", "P", "B", "L", "C", "R", "G", "K", "CONTROL+Z"} <= keys
