@@ -2,6 +2,11 @@
 
 A throw-away town, a draft of its plan, and a hand that paints: from the end of a stroke to the new figures in the page,
 and to the server's acknowledgement; how long a plan takes to open; how even the frames are while the map is moved.
+
+*Usable*: table, figures and tools answer, and the outlines of the cells are seen. *Drawn*: the map has nothing left to
+fetch or to draw. Without a graphics card all of it is drawn by the processor; how much of it that is, a bare map tells
+that is given nothing but the grids, as polygons in a file, with the same colours and lines (*floor*).
+
 Playwright and Chromium are those of the browser tests.
 """
 
@@ -29,6 +34,7 @@ from gis.errors import Unavailable
 from gis.permissions import SYSTEM, Role
 from scripts import bench_servers
 from scripts.bench_database import BenchDatabase, bench_database
+from scripts.bench_desk_floor import floor_ms
 from scripts.program import Program, pass_program, print_json
 
 ZOOM = 16.4
@@ -44,7 +50,7 @@ CHROMIUM = (
 )  # fmt: skip
 
 WATCH = """
-window.bench = { figures: null, acknowledged: null, up: null, ready: null, idle: null, frames: [] };
+window.bench = { figures: null, acknowledged: null, up: null, ready: null, seen: null, idle: null, frames: [] };
 addEventListener("pointerup", () => {
   Object.assign(bench, { up: performance.now(), figures: null, acknowledged: null });
   delete document.documentElement.dataset.benchDone;
@@ -63,7 +69,9 @@ const frame = (now) => {
   if (last) bench.frames.push(now - last);
   last = now;
   if (bench.ready === null && document.querySelector('[data-hand="ready"]')) bench.ready = now;
-  if (bench.ready !== null && bench.idle === null && document.querySelector('[data-map="idle"]')) {
+  if (bench.seen === null && document.querySelector('[data-cells="seen"]')) bench.seen = now;
+  const isUsable = bench.ready !== null && bench.seen !== null;
+  if (isUsable && bench.idle === null && document.querySelector('[data-map="idle"]')) {
     bench.idle = now;
     document.documentElement.dataset.benchIdle = "yes";
   }
@@ -71,6 +79,9 @@ const frame = (now) => {
 };
 requestAnimationFrame(frame);
 """
+
+
+TIMES = "({ready: bench.ready, seen: bench.seen, idle: bench.idle})"
 
 
 @click.command("desk")
@@ -89,7 +100,7 @@ def command(program: Program, grids: tuple[int, ...], strokes: int, as_json: boo
         print_json({"towns": told})
         return
     for figures in told:
-        click.echo(program.sentence("bench.desk", **figures))
+        click.echo(program.sentence("bench.desk", **{**figures, "floor_ms": figures["floor_ms"] or "–"}))
 
 
 def _measured(program: Program, grids: int, strokes: int, chromium: str) -> dict[str, Any]:
@@ -104,7 +115,7 @@ def _measured(program: Program, grids: int, strokes: int, chromium: str) -> dict
         surveyed_s = time.monotonic() - began
         ground = _ask(base, token, "GET", f"/api/v1/plans/{plan_id}/desk/ground")
         with _page(chromium, base, token) as page:
-            told = _in_page(page, plan_id, view, ground, strokes)
+            told = {**_in_page(page, plan_id, view, ground, strokes), "floor_ms": floor_ms(page, base, town, plan_id)}
     return {"grids": grids, "buildings": len(view["buildings"]), "surveyed_s": round(surveyed_s, 1), **told}
 
 
@@ -161,13 +172,16 @@ def _in_page(page: Any, plan_id: int, view: Any, ground: Any, strokes: int) -> d
     middle = round(float((west.min() + east.max()) / 2), 6), round(float((south.min() + north.max()) / 2), 6)
     whole = f"/desk?plan={plan_id}"
     openings = [_opened(page, whole) for _ in range(OPENINGS)]
+    heap_mb = float(page.evaluate("performance.memory.usedJSHeapSize")) / 1e6
     _opened(page, f"{whole}&at={middle[0]},{middle[1]},{ZOOM}")
     frames = _panned(page)
     _opened(page, f"{whole}&at={middle[0]},{middle[1]},{ZOOM}")
     figures, acknowledged = _painted(page, _pairs(page, view, ground, middle), strokes)
     return {
+        "usable_ms": round(float(np.median([max(one["ready"], one["seen"]) for one in openings]))),
         "ready_ms": round(float(np.median([one["ready"] for one in openings]))),
         "idle_ms": round(float(np.median([one["idle"] for one in openings]))),
+        "heap_mb": round(heap_mb),
         "strokes": len(figures),
         "figures_p50_ms": _share(figures, 50), "figures_p95_ms": _share(figures, 95),
         "acknowledged_p50_ms": _share(acknowledged, 50), "acknowledged_p95_ms": _share(acknowledged, 95),
@@ -182,7 +196,7 @@ def _share(values: list[float], percent: int) -> float:
 def _opened(page: Any, path: str) -> dict[str, float]:
     page.goto(path)
     page.wait_for_selector("html[data-bench-idle]", state="attached")  # the page's policy lets nothing be evaluated
-    return {name: float(value) for name, value in page.evaluate("({ready: bench.ready, idle: bench.idle})").items()}
+    return {name: float(value) for name, value in page.evaluate(TIMES).items()}
 
 
 def _panned(page: Any) -> list[float]:

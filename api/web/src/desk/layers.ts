@@ -56,6 +56,7 @@ export class DeskLayers {
   private grounds = 0;
   private hasHouseholds = false;
   private hasStacks = false;
+  private isDrawn = false;
   /** Which buildings bear signs, as they are drawn. */
   private signs = "";
   private frame = 0;
@@ -74,6 +75,18 @@ export class DeskLayers {
     );
     this.redraw("all");
     this.showSelection();
+    this.tellWhenSeen();
+  }
+
+  /** `data-cells="seen"` at the map's place, for whoever waits for the first picture of the cells. */
+  private tellWhenSeen(): void {
+    const look = () => {
+      if (!this.isDrawn || !this.map.isSourceLoaded("desk-cells")) return;
+      this.map.off("render", look);
+      this.map.getContainer().dataset.cells = "seen";
+    };
+    this.map.on("render", look);
+    this.forget.push(() => this.map.off("render", look));
   }
 
   close(): void {
@@ -252,6 +265,7 @@ export class DeskLayers {
 
   private draw(): void {
     this.frame = 0;
+    this.isDrawn = true;
     const stale = this.stale;
     this.stale = new Set();
     this.hasStacks = [...this.desk.board.cells.values()].some(({ floor_from }) => floor_from !== null);
