@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from gis.settings import ROOT
 from gis.spreading import cluster as clusters
 from gis.spreading import spread
 from tests.partition.towns import estate, ground, town
-from tests.partition.works import cut, die, die_once, refuse, run_till_enough
+from tests.partition.works import cut, die, die_once, refuse, run_till_enough, spread_for_ever
 
 Place = Mapping[str, Any]
 """Keyword arguments of `spread` that say where to run."""
@@ -157,6 +159,26 @@ def test_a_job_that_kills_every_worker_is_reported(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Unavailable) as caught:
         list(spread(die, [1, 2], processes=2))
     assert caught.value.code == "spreading.worker_died"
+
+
+def test_workers_end_with_the_process_that_waits_for_them(tmp_path: Path) -> None:
+    waiting = multiprocessing.get_context("spawn").Process(target=spread_for_ever, args=(str(tmp_path),))
+    waiting.start()
+    try:
+        wait_for(lambda: "both" if len(list(tmp_path.iterdir())) == 2 else None)
+    finally:
+        waiting.kill()
+        waiting.join()
+    for process in tmp_path.iterdir():
+        wait_for(partial(gone, int(process.name)))
+
+
+def gone(process: int) -> str | None:
+    """Say so once a process has ended, even if nobody has asked how."""
+    try:
+        return "dead" if "\nState:\tZ" in Path(f"/proc/{process}/status").read_text(encoding="utf-8") else None
+    except FileNotFoundError:
+        return "gone"
 
 
 def code_of(address: str, work: Sequence[int] = (1,)) -> GridError:

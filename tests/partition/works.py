@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gis.errors import NotFound
 from gis.partition.site import Job
-from gis.spreading import Signals
+from gis.spreading import Signals, spread
 
 
 def cut(job: Job, signals: Signals) -> str:
@@ -42,3 +42,15 @@ def die_once(job: Path, _signals: Signals) -> str:
 
 def die(_job: int, _signals: Signals) -> None:
     os._exit(1)
+
+
+def note_and_stay(folder: str, signals: Signals) -> None:
+    """Write down which process this is, and never end."""
+    Path(folder, str(os.getpid())).touch()
+    while not signals.enough():
+        time.sleep(0.01)
+
+
+def spread_for_ever(folder: str) -> None:
+    """A process that waits for answers that never come."""
+    list(spread(note_and_stay, [folder, folder], processes=2))
