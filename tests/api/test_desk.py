@@ -149,8 +149,10 @@ def test_an_edit_answers_what_a_page_needs_to_go_on(service: Any) -> None:
     plan = draft(service)
     part, cell, other = two_cells(opened(service, plan))
     told = send(service, plan, "move", parts=[part["id"]], to=other["id"]).json()
-    assert {"seq", "at", "actor", "kind", "summary", "undoes", "buildings", "compounds", "cells", "removed_cells", "parts", "removed_parts",
-            "locked_buildings", "locked_all", "land", "ground", "undo", "redo"} == told.keys()  # fmt: skip
+    assert {
+        "seq", "at", "actor", "kind", "summary", "undoes", "buildings", "compounds", "cells", "removed_cells", "parts",
+        "removed_parts", "locked_buildings", "locked_all", "land", "ground", "undo", "redo",
+    } == told.keys()  # fmt: skip
     assert told["seq"] == 1
     assert {one["id"] for one in told["cells"]} >= {cell["id"], other["id"]}
     assert told["ground"] is None
