@@ -22,6 +22,7 @@ from gis.exchange.vectors import VectorLayer
 from gis.findings import Finding, Severity
 from gis.geometry import Geometries, as_polygons
 
+COMMUNITY_DIGITS = 12
 TIERS = ("grids", "micro_grids")
 SMALL = ("micro", "微网", "微格", "楼栋网格", "子网格", "tier_2", "二级")
 
@@ -247,8 +248,9 @@ def _polygons(
         return tuple(values[i] for i in number)
 
     floors = [(a, b) if a is not None and b is not None and a <= b else None for a, b in zip(low, high, strict=True)]
+    names = [_given_name(*one) for one in zip(code, _words(raw, found["name"]), strict=True)]
     cells = Polygons(
-        row[number], of(code), of(_words(raw, found["name"])), of(_words(raw, found["parent"])),
+        row[number], of(code), of(names), of(_words(raw, found["parent"])),
         of(_wholes(raw, found["households"])), of(floors), ground[number],
     )  # fmt: skip
     return cells, told, system.name
@@ -293,6 +295,12 @@ def _columns(
 
 def _says_something(values: pd.Series) -> bool:
     return bool(values.notna().any())
+
+
+def _given_name(code: str | None, name: str | None) -> str | None:
+    """A name, unless it is a community's with the cell's number, as our own files label cells that have none."""
+    tail = (code or "")[COMMUNITY_DIGITS:]
+    return None if name and tail and name.endswith(f" {tail}") else name
 
 
 def _words(raw: pd.DataFrame, header: str | None) -> list[str | None]:

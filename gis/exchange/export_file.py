@@ -170,7 +170,16 @@ def write(path: Path, name: str, sheet: Sheet, rows: Rows) -> int:
         # KML calls a placemark's own name so, and the driver takes it from a field of that name.
         named = tuple(Header(one.key, "Name", one.kind) if one.key == "name" else one for one in sheet.headers)
         sheet = Sheet(sheet.layer, named, sheet.geometry, sheet.crs)
+        rows = ([{**row, "name": _label(row)} for row in some] for some in rows)
     return _write_vector(path, FORMATS[name], sheet, rows)
+
+
+def _label(row: Mapping[str, Any]) -> str | None:
+    """What a map writes beside a place: its name; a cell without one by its community and its number there."""
+    code, community = str(row.get("code") or ""), str(row.get("community") or "")
+    if row.get("name") or "tier" not in row or not community or not code.startswith(community):
+        return row.get("name")
+    return f"{row['community_name']} {code.removeprefix(community)}".strip()
 
 
 # --- Vector files -----------------------------------------------------------------------------------------------------

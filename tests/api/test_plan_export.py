@@ -43,6 +43,16 @@ def test_a_draft_and_a_plan_in_force_go_out_in_every_format(
     assert fetch(service, draft, f"micro_grids.{format}").headers["X-Rows"] == "10"
 
 
+def test_places_without_a_name_of_their_own_have_one_on_other_peoples_maps(
+    service: Any, draft: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "grids.kml"
+    path.write_bytes(fetch(service, draft, "grids.kml").content)
+    frame = gpd.read_file(path)
+    for place in frame.itertuples():
+        assert place.Name == f"{place.community_name} {place.code.removeprefix(place.community)}"
+
+
 def test_a_workbook_has_parts_and_lineage(service: Any, draft: int) -> None:
     answer = fetch(service, draft, "plan.xlsx", headers="zh")
     assert answer.status_code == 200, answer.text

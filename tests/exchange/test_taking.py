@@ -112,6 +112,17 @@ def test_polygons_of_any_format_become_a_draft_that_tiles(
     assert_whole(session, taken)
 
 
+def test_labels_of_our_own_files_are_no_names(session: Session, town: SmallTown, tmp_path: Path) -> None:
+    numbered = [(f"{town.communities[0].code}00{n}", row["geometry"]) for n, row in enumerate(quarters(), start=1)]
+    rows = [{"Name": f"社区1 {code[12:]}", "code": code, "geometry": shape} for code, shape in numbered]
+    rows[3]["Name"] = "老街 7号"
+    taken = take(session, town, written(rows, tmp_path / "own.kml", driver="KML"))
+    assert {cell.code: cell.name for cell in grids(session, taken).values()} == {
+        **dict.fromkeys((code for code, _ in numbered[:3]), None),
+        numbered[3][0]: "老街 7号",
+    }
+
+
 def test_gaps_overlaps_and_cut_buildings_are_settled_and_told(
     session: Session, town: SmallTown, tmp_path: Path
 ) -> None:
