@@ -489,7 +489,7 @@ def _reshape(work: Work, edit: Edit) -> tuple[Assign, Summary]:
         send(board, assign, come, cell.id)
     else:
         into(board, assign, come, cell)
-    mine = set(board.under(cell.id))
+    mine = set(board.under(cell.id)) | _whole_under(board, come)
     scattered(board, assign, leave, lambda one: one not in mine)
     params = {
         "cell": cell.code,
@@ -497,6 +497,14 @@ def _reshape(work: Work, edit: Edit) -> tuple[Assign, Summary]:
         "households": _households(board, [*come, *leave]),
     }
     return assign, params
+
+
+def _whole_under(board: Board, faces: Sequence[Face]) -> set[int]:
+    """The lowest cells all of whose ground is among some faces."""
+    keys = {face.id for face in faces}
+    plots = {at for at in (board.cell_of(face) for face in faces) if at is not None}
+    whole = [plot for plot in plots if all(face.id in keys for face in board.faces_in(plot))]
+    return {one for plot in whole for one in board.stack(plot)}
 
 
 def _land_of(board: Board, community: int) -> list[Face]:

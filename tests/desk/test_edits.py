@@ -250,6 +250,17 @@ def test_a_grid_is_reshaped_too(one: Desk) -> None:
     assert next(c for c in told["cells"] if c["id"] == grid)["households"] == 240
 
 
+def test_what_a_new_border_leaves_out_does_not_come_back_with_what_it_takes_in(session: Any) -> None:
+    rows = desk(session, pieces=(2, 4))
+    step = SIZE / 4
+    grid = rows.cell_of(0).parent or 0
+    # The second row of the eastern grid comes over a narrow strip; two buildings beside it are left out.
+    corners = [(0, 0), (2, 0), (2, 1), (4, 1), (4, 2), (2.05, 2), (2.05, 1.15), (1.05, 1.15), (1.05, 2.95), (2, 2.95),
+               (2, 4), (0, 4)]  # fmt: skip
+    rows.edit("reshape", cell=grid, ring=[[LON + x * step, LAT + y * step] for x, y in corners])
+    assert {number for number in range(16) if rows.cell_of(number).parent == grid} == {0, 1, 4, 6, 7, 8, 12, 13}
+
+
 def test_land_is_split_by_the_line_and_undone_to_the_byte(session: Any) -> None:
     bare = desk(session, pieces=(2, 2))
     board = bare.board

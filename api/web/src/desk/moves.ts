@@ -138,7 +138,7 @@ export function reshaped(board: Board, cell: Id, ring: Place[]): Reshaped {
   const come = new Set([...inside].filter((face) => !own.has(face) && board.cellsOf(face).some(isHere)));
   const leave = new Set([...own].filter((face) => !inside.has(face)));
   if (come.size + leave.size > MOST_FORESEEN || leave.size === own.size) return { come, leave, edit: null };
-  const mine = new Set(board.lowestOf(cell));
+  const mine = new Set([...board.lowestOf(cell), ...wholeUnder(board, come)]);
   const others = board.cellsAt(board.lowest).filter(({ id }) => isHere(id) && !mine.has(id));
   const near = others.map(({ id }) => id);
   const groups = near.length > 0 ? byNearest(board, leave, near) : [];
@@ -147,6 +147,12 @@ export function reshaped(board: Board, cell: Id, ring: Place[]): Reshaped {
   if (taken?.kind === "batch") edits.push(...taken.edits);
   else if (taken) edits.push(taken);
   return { come, leave, edit: edits.length > 0 ? { kind: "batch", edits } : null };
+}
+
+/** The lowest cells all of whose ground is among some faces: they come as they are. */
+function wholeUnder(board: Board, faces: ReadonlySet<BoardFace>): Id[] {
+  const cells = new Set([...faces].flatMap((face) => board.cellsOf(face)));
+  return [...cells].filter((id) => [...board.facesOf(id)].every((face) => faces.has(face)));
 }
 
 const CLOSED_RATIO = 0.15;
