@@ -51,7 +51,7 @@ def surveyed(
 
     Notes
     -----
-    The demo town (240 grids, 1,480 micro-grids, 2,756 buildings): 9 s of one core.
+    The demo town (240 grids, 1,480 micro-grids, 2,756 buildings): 9-12 s of one core.
     """
     watch.tell("reading")
     plan = plans.get(session, plan_id)
