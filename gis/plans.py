@@ -74,6 +74,7 @@ class Publication:
     communities: int
     cells: int
     cells_kept: int
+    """Those that bear the code of the cell that they continue."""
     replaces: tuple[Replaced, ...]
     incidents_rehomed: int
     posts_moved: int
@@ -314,7 +315,7 @@ def _publish(
         effective_from=start,
         communities=_count_communities(session, plan.id),
         cells=cells,
-        cells_kept=len(survivors),
+        cells_kept=int(session.scalar(_CELLS_KEPT, {"plan": plan.id}) or 0),
         replaces=before,
         incidents_rehomed=rehomed,
         posts_moved=moved,
@@ -519,6 +520,13 @@ def _carry_posts(session: Session, plan: Plan, survivors: dict[int, int], start:
 def _count_communities(session: Session, plan_id: int) -> int:
     return len(session.scalars(select(PlanCommunity.community_id).where(PlanCommunity.plan_id == plan_id)).all())
 
+
+_CELLS_KEPT = text(
+    """
+    SELECT count(*) FROM grid_lineage l JOIN grid o ON o.id = l.from_id JOIN grid n ON n.id = l.to_id
+    WHERE n.plan_id = :plan AND n.code = o.code
+    """
+)
 
 _MINE = "SELECT community_id FROM plan_community WHERE plan_id = :plan"
 

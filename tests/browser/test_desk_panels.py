@@ -42,3 +42,10 @@ def test_english_words_have_room_beside_the_map(visit: Opener, site: Site, size:
         box = tab.bounding_box()
         assert box is not None
         assert box["x"] + box["width"] <= side["x"] + side["width"], tab.inner_text()
+
+
+def test_looking_at_a_plan_in_force_and_editing_it_have_names_of_their_own(visit: Opener, site: Site) -> None:
+    page = visit("planner", f"/planner?plan={site.plan_id}").page
+    expect(page.get_by_role("link", name="工作台")).to_have_attribute("href", f"/desk?plan={site.plan_id}")
+    expect(page.get_by_role("link", name="编辑")).to_have_count(0)
+    expect(page.get_by_role("button", name="编辑")).to_have_count(1)

@@ -616,3 +616,10 @@ def test_assignments_are_copied_not_moved_so_the_past_keeps_its_people(session):
         top.plan_id
     ]
     assert len(staff.cells_of(session, staff_id=person.id, at=datetime.now(UTC))) == 1
+
+
+def test_a_cell_that_goes_on_under_another_number_has_not_kept_its_code(session):
+    town = make_town(session)
+    publish(session, make_plan(session, town))
+    plan = make_plan(session, town, preset="six", pieces=(2, 1, 2), valid_from=date(2021, 1, 1))
+    assert publish(session, plan, since=NOW).cells_kept == 0

@@ -143,8 +143,8 @@ function Acts({ plan, allowed, session, onAsk, children }: ActsProps) {
       )}
       {plan && ready && (
         <a class="button" href={`/desk?plan=${plan.id}`}>
-          <Icon name="pen" />
-          {allowed ? t("desk.edit") : t("desk.look")}
+          <Icon name={allowed && plan.state === "draft" ? "pen" : "map"} />
+          {allowed && plan.state === "draft" ? t("desk.edit") : t("desk.look")}
         </a>
       )}
       {plan && allowed && plan.state !== "draft" && (
