@@ -1,7 +1,6 @@
 /** What a desk needs to open, asked for by the first script of the page while the others are still on their way. */
 
-import { get } from "../api/client";
-import type { Box, Id, Plan } from "../api/types";
+import type { Id } from "../api/types";
 import { addressedNumber } from "../state/address";
 import { Value } from "../state/value";
 import { askGround, type Ground } from "./ground";
@@ -19,8 +18,6 @@ export async function ask(plan: Id, signal?: AbortSignal, tell?: Tell): Promise<
 
 interface Ahead {
   plan: Id;
-  /** What the map will show; it can be made before the rest is there. */
-  extent: Promise<Box | null>;
   survey: Value<Survey | null>;
   opened: Promise<Opened>;
 }
@@ -33,11 +30,7 @@ export function askAhead(): void {
   const survey = new Value<Survey | null>(null);
   const opened = ask(plan, undefined, (told) => survey.set(told));
   opened.catch(() => undefined); // told to whoever takes it
-  const extent = get<Plan>(`/api/v1/plans/${plan}`).then(
-    ({ bbox }) => bbox,
-    () => null,
-  );
-  ahead = { plan, extent, survey, opened };
+  ahead = { plan, survey, opened };
 }
 
 /** Once: who asks again wants it anew. */

@@ -2,11 +2,10 @@
 
 import "../style/planner.css";
 import "../style/desk.css";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { type Problem, post } from "../api/client";
-import type { Box, Session } from "../api/types";
+import type { Session } from "../api/types";
 import { t, useLanguage } from "../i18n";
-import { dropMapAhead, makeMapAhead } from "../map/map_ahead";
 import { mount } from "../pages/mount";
 import { Shell } from "../panels/shell";
 import { Failed, Waiting } from "../panels/states";
@@ -17,28 +16,6 @@ import { Drafts } from "./drafts";
 import type { Survey } from "./opening";
 import { DeskState } from "./state";
 import { SurveyState } from "./survey_state";
-
-/** The desk while it opens: its map is there before what lies on it. */
-function OpeningState({ extent }: { extent: Promise<Box | null> | null }) {
-  const place = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    let isGone = false;
-    void extent?.then((box) => {
-      if (!isGone && place.current && box) makeMapAhead(place.current, box);
-    });
-    return () => {
-      isGone = true;
-    };
-  }, [extent]);
-  return (
-    <div class="planner desk-page">
-      <section class="side">
-        <Waiting label={t("desk.opening")} />
-      </section>
-      <div class="map-place" ref={place} />
-    </div>
-  );
-}
 
 function Opening({ session }: { session: Session }) {
   const language = useLanguage();
@@ -74,9 +51,6 @@ function Opening({ session }: { session: Session }) {
       opened?.close();
     };
   }, [plan, turn]);
-  useEffect(() => {
-    if (failure || survey) dropMapAhead();
-  }, [failure, survey]);
   if (plan === null) return <Drafts session={session} />;
   const again = () => {
     const asked = failure?.body.survey ? post(`/api/v1/plans/${plan}/survey`) : Promise.resolve();
@@ -91,8 +65,7 @@ function Opening({ session }: { session: Session }) {
     );
   }
   if (desk) return <Desk desk={desk} />;
-  if (survey) return <SurveyState plan={plan} survey={survey} />;
-  return <OpeningState extent={ahead?.extent ?? null} />;
+  return survey ? <SurveyState plan={plan} survey={survey} /> : <Waiting label={t("desk.opening")} />;
 }
 
 mount(() => <Shell page="planner">{(session) => <Opening session={session} />}</Shell>);

@@ -1,6 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Box } from "../api/types";
-import { takeMapAhead } from "./map_ahead";
 import { makeMap, type TownMap } from "./town_map";
 
 interface Props {
@@ -15,8 +14,7 @@ export function MapView({ extent, onReady, label }: Props) {
   useEffect(() => {
     let map: TownMap | null = null;
     let gone = false;
-    const making = takeMapAhead(place.current!) ?? makeMap(place.current!, extent);
-    making.then((made) => {
+    makeMap(place.current!, extent).then((made) => {
       map = made;
       if (gone) made.remove();
       else {
