@@ -14,7 +14,7 @@ buildings. Grids are halves, micro-grids rows of two buildings::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from gis.db import make_engine, unit_of_work
 from gis.ingest import store
 from gis.permissions import SYSTEM, Role
 from gis.town import Town, conform
-from tests.browser.conftest import PASSWORD, PHONE, Opener, Site, Visit, on_desk, serving
+from tests.browser.conftest import PASSWORD, PHONE, Opener, Site, on_desk, serving
 from tests.browser.on_map import Place, pixel
 from tests.conftest import clone_of
 from tests.usecases.builders import LAT, LON, NOW, SIZE, make_plan, make_town
@@ -77,6 +77,15 @@ def site(home: Path, template: str) -> Iterator[Chequered]:
             yield Chequered(base, ids[0], url, ids[1], town.communities[1].code)
 
 
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(as_user: Callable[[str], Ask]) -> Ask:
+    """The API as the planner has it."""
+    return as_user("planner")
+
+
 def at(x: float, y: float, community: int = 0) -> Place:
     """A place by buildings, counted from the south-west corner: (0.5, 0.5) is the middle of the first."""
     return LON + community * SIZE + x * STEP, LAT + y * STEP
@@ -85,14 +94,23 @@ def at(x: float, y: float, community: int = 0) -> Place:
 class Desk:
     """The page over the middle of a community, with a draft of its own."""
 
-    def __init__(self, seen: Visit, plan_id: int, *, community: int = 0, depth: int = 1) -> None:
-        self.seen, self.page = seen, seen.page
-        draft = seen.api("POST", f"/api/v1/plans/{plan_id}/drafts", {"title": "试改"})["id"]
-        self.plan_id = int(draft)
-        on_desk(seen.api, self.plan_id)
+    def __init__(
+        self,
+        ask: Callable[..., Any],
+        visit: Opener,
+        plan_id: int,
+        *,
+        community: int = 0,
+        depth: int = 1,
+        **options: Any,
+    ) -> None:
+        self.ask = ask
+        self.plan_id = int(ask("POST", f"/api/v1/plans/{plan_id}/drafts", {"title": "试改"})["id"])
+        on_desk(ask, self.plan_id)
         self.middle = at(2, 2, community)
         lon, lat = self.middle
-        self.page.goto(f"/desk?plan={draft}&at={lon:.6f},{lat:.6f},{ZOOM}&depth={depth}")
+        path = f"/desk?plan={self.plan_id}&at={lon:.6f},{lat:.6f},{ZOOM}&depth={depth}"
+        self.page = visit("planner", path, **options).page
         self.page.wait_for_selector('[data-hand="ready"]')
         self.seq = 0
 
@@ -112,7 +130,7 @@ class Desk:
 
     def view(self) -> dict[str, Any]:
         """The draft as the server has it."""
-        return dict(self.seen.api("GET", f"/api/v1/plans/{self.plan_id}/desk"))
+        return dict(self.ask("GET", f"/api/v1/plans/{self.plan_id}/desk"))
 
     def households(self, depth: int = 1) -> list[int]:
         """Of all cells of a tier, rising."""
@@ -143,8 +161,10 @@ def draw(page: Page, path: Sequence[Place]) -> None:
         page.mouse.move(*place, steps=4)
 
 
-def test_towers_are_broken_and_joined_and_every_step_taken_back_and_done_again(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login"), site.plan_id, depth=2)
+def test_towers_are_broken_and_joined_and_every_step_taken_back_and_done_again(
+    ask: Ask, visit: Opener, site: Chequered
+) -> None:
+    desk = Desk(ask, visit, site.plan_id, depth=2)
     page, before = desk.page, desk.view()
     desk.pick(1.5, 1.5)
     page.keyboard.press("t")
@@ -190,8 +210,8 @@ def test_towers_are_broken_and_joined_and_every_step_taken_back_and_done_again(v
     expect(desk.button("重做")).to_be_disabled()
 
 
-def test_grids_are_dedicated_and_named_and_anything_is_locked(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login"), site.plan_id)
+def test_grids_are_dedicated_and_named_and_anything_is_locked(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.plan_id)
     page = desk.page
     page.mouse.click(*desk.pixel(0.9, 0.9))
     row = page.locator('.desk-cells tr[aria-selected="true"]')
@@ -230,8 +250,8 @@ def test_grids_are_dedicated_and_named_and_anything_is_locked(visit: Opener, sit
     assert not any(one["locked"] for one in [*view["cells"], *view["buildings"]])
 
 
-def test_the_border_shows_who_comes_and_goes_before_the_pen_is_lifted(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login"), site.plan_id)
+def test_the_border_shows_who_comes_and_goes_before_the_pen_is_lifted(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.plan_id)
     page = desk.page
     page.mouse.click(*desk.pixel(0.9, 0.9))
     page.keyboard.press("r")
@@ -275,8 +295,8 @@ def _between(one: Place, other: Place, share: float) -> Place:
     return one[0] + (other[0] - one[0]) * share, one[1] + (other[1] - one[1]) * share
 
 
-def test_a_tablet_is_drawn_on_with_one_finger_and_moved_with_two(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login", size=TABLET, has_touch=True), site.plan_id)
+def test_a_tablet_is_drawn_on_with_one_finger_and_moved_with_two(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.plan_id, size=TABLET, has_touch=True)
     page, fingers = desk.page, Fingers(desk.page)
 
     def place(x: float, y: float) -> Place:
@@ -323,8 +343,8 @@ def _too_small(page: Page) -> list[str | None]:
             if box is None or box["height"] < FINGER_PX or box["width"] < FINGER_PX]  # fmt: skip
 
 
-def test_a_phone_reads(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login", size=PHONE, has_touch=True, is_mobile=True), site.plan_id)
+def test_a_phone_reads(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.plan_id, size=PHONE, has_touch=True, is_mobile=True)
     desk.page.touchscreen.tap(*desk.pixel(1.9, 1.1))
     expect(desk.figure("households")).to_have_text("304")
     expect(desk.page.get_by_role("toolbar", name="工具")).to_be_hidden()
@@ -356,8 +376,8 @@ def arrive(site: Chequered) -> None:
     engine.dispose()
 
 
-def test_a_new_compound_comes_by_an_import_and_becomes_a_grid(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login"), site.growing_id, community=1)
+def test_a_new_compound_comes_by_an_import_and_becomes_a_grid(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.growing_id, community=1)
     page = desk.page
     checks = page.locator(".desk-checks")
     page.get_by_role("tab", name="问题").click()
@@ -406,8 +426,8 @@ def test_a_new_compound_comes_by_an_import_and_becomes_a_grid(visit: Opener, sit
     expect(page.locator("[data-check]")).to_have_count(0)
 
 
-def test_a_link_shows_a_colleague_the_same_view(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login"), site.plan_id)
+def test_a_link_shows_a_colleague_the_same_view(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.plan_id)
     page = desk.page
     page.keyboard.press("2")
     page.get_by_label("着色方式").select_option("households")
@@ -431,8 +451,8 @@ def test_a_link_shows_a_colleague_the_same_view(visit: Opener, site: Chequered) 
     expect(other).to_have_url(link)
 
 
-def test_everything_is_reached_by_keyboard_and_told_by_the_help(visit: Opener, site: Chequered) -> None:
-    desk = Desk(visit("planner", "/login"), site.plan_id, depth=2)
+def test_everything_is_reached_by_keyboard_and_told_by_the_help(ask: Ask, visit: Opener, site: Chequered) -> None:
+    desk = Desk(ask, visit, site.plan_id, depth=2)
     page = desk.page
     page.locator(".desk-cells tbody tr").first.focus()
     page.keyboard.press("Enter")
