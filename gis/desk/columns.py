@@ -47,7 +47,7 @@ FORM = 1
 MEDIA_TYPE = "application/vnd.wangge.ground"
 BARRED = 128
 KEPT = 8
-"""Grounds that a process keeps as bytes; one of 17,000 buildings has 1.2 MB."""
+"""Grounds that a process keeps as bytes; one of 17,000 buildings has 1.4 MB."""
 
 Columns = Mapping[str, NDArray[Any]]
 _BESIDE = 8
@@ -148,7 +148,7 @@ class Grounds:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        # Level 1: the second half of the work saves a tenth of the bytes.
+        # Level 1: level 6 takes seven times as long, and saves 7 % of the bytes.
         maker = zlib.compressobj(1, wbits=_GZIP)
         data = maker.compress(packed(board)) + maker.flush()
         with self._lock:
