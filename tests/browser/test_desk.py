@@ -66,6 +66,12 @@ class Draft:
     def community(self, number: int) -> int:
         return int(sorted(one["id"] for one in self.view["communities"])[number])
 
+    def called(self, grid: int) -> str:
+        """What the page calls a grid without a name of its own: its community and the end of its code."""
+        cell = self.cells[grid]
+        community = next(one["name"] for one in self.view["communities"] if one["id"] == cell["community"])
+        return f"{re.sub('(社区|居委会|村)$', '', community)} {cell['code'][-3:]}"
+
     def building(self, key: int) -> Row:
         return next(one for one in self.view["buildings"] if one["id"] == key)
 
@@ -205,7 +211,7 @@ def test_a_damaged_plan_is_repaired_by_hand(visit: Opener, draft: Draft) -> None
     desk = Desk(seen, draft, stray)
     page, seq = desk.page, desk.seq
     page.get_by_role("tab", name="问题").click()
-    torn = page.locator('[data-check="check.pieces"]', has_text=draft.cells[away]["code"])
+    torn = page.locator('[data-check="check.pieces"]', has_text=draft.called(away))
     expect(torn.first).to_be_visible()
     torn.first.get_by_role("button", name="定位").click()
     expect(page).to_have_url(re.compile(rf"cells={away}\b|cells={stranger['cell']}\b"))
