@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,8 @@ MAX_LISTENERS = 10_000
 _AT_A_TIME = 250
 """Listeners written to before others get their turn."""
 _PATIENCE_S = 1.0
+TELLING_S = 0.03
+"""So long at most the request that made news waits until they are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Broadcaster:
         self._all_changed = False
         self._told_to = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._rounds = 0
+        self._round_over = threading.Condition()
         self.newest = 0
 
     @asynccontextmanager
@@ -113,6 +118,20 @@ class Broadcaster:
             yield
         finally:
             self._leave(listener)
+
+    @contextmanager
+    def told_first(self) -> Iterator[None]:
+        """Round a commit in a request's thread: go on when its news have been told, or after `TELLING_S`.
+
+        Whatever else a request does with Python takes the interpreter away from the loop, and each of a thousand
+        writes would wait for it anew.
+        """
+        with self._round_over:
+            before = self._rounds
+        yield
+        if self._loop is not None and self._groups:
+            with self._round_over:
+                self._round_over.wait_for(lambda: self._rounds != before, TELLING_S)
 
     def require_room(self) -> None:
         """Refuse one listener more than the process is made for.
@@ -225,6 +244,9 @@ class Broadcaster:
                 self._start_again()
             is_first = False
             self._read_once.set()
+            with self._round_over:
+                self._rounds += 1
+                self._round_over.notify_all()
 
     async def _take(self, news: News, *, is_first: bool = False) -> None:
         """Keep what was read, then tell it."""

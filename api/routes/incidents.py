@@ -85,7 +85,8 @@ def report(given: NewIncident, session: SessionDep, access: Reporter, present: N
         floor=given.floor, request_id=given.request_id,
         actor=access.actor, now=present, index=services.present.at(given.reported_at or present),
     )  # fmt: skip
-    commit_early(session)  # the news go out while the answer is put together
+    with services.live.told_first():
+        commit_early(session)
     shown = feature(incident_desk.incident_in_full(session, made.id, actor=access.actor, at=present))
     return answer(shown, status=201, headers={"Location": f"/api/v1/incidents/{made.id}"})
 
@@ -150,11 +151,14 @@ def show(session: SessionDep, actor: Viewer, present: Now, incident_id: Incident
 
 
 @router.post("/{incident_id}/actions", summary="Move an incident", response_model=Feature)
-def act(given: Move, session: SessionDep, actor: Mover, present: Now, incident_id: IncidentId) -> Response:
+def act(
+    given: Move, session: SessionDep, actor: Mover, present: Now, services: ServicesDep, incident_id: IncidentId
+) -> Response:
     """Accept, dispatch, start, resolve … each asks leave for its own action where the incident lies."""
     incidents.act(
         session, incident_id, action=given.action, department=given.department, assignee=given.assignee,
         note=given.note, request_id=given.request_id, expected_seq=given.expected_seq, actor=actor, now=present,
     )  # fmt: skip
-    commit_early(session)
+    with services.live.told_first():
+        commit_early(session)
     return answer(feature(incident_desk.incident_in_full(session, incident_id, actor=actor, at=present)))

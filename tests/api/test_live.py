@@ -16,9 +16,11 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
+from sqlalchemy.exc import OperationalError
 
 from api import live, live_listener
 from api.live_answers import stay
+from api.live_listener import Listener
 from gis import accounts
 from gis.db import unit_of_work
 from gis.listing import Change, News, reaches
@@ -529,3 +531,35 @@ def test_in_no_area_only_those_who_see_everywhere_hear() -> None:
     assert reaches(["210681"], ["210681.210681001"])
     assert not reaches(["210681"], ["2106810.210681001"])
     assert reaches(["210681.210681002"], ["210681.210681001", "210681.210681002"])
+
+
+class Ear(Listener):
+    """Somebody in this process who notes what they hear."""
+
+    def __init__(self) -> None:
+        super().__init__(("",), user_id=None, key="ear", rights=lambda: ("",))
+        self.heard: list[Any] = []
+
+    def offer(self, message: Any) -> None:
+        self.heard += [message["body"]] * (b"event: incident" in message["body"])
+
+    def end(self) -> None:
+        self.heard.clear()
+
+
+def test_whoever_reports_is_answered_when_the_news_are_told_or_a_moment_later(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear, broadcaster = Ear(), service.app.state.services.live
+    with served(service.app), broadcaster.joined(ear):
+        monkeypatch.setattr(live, "TELLING_S", WAIT_S)
+        assert report(service, "dispatcher").status_code == 201
+        assert ear.heard
+
+        def away(*_: Any) -> Any:
+            raise OperationalError("", {}, Exception("away"))
+
+        monkeypatch.setattr(live, "TELLING_S", 0.01)
+        monkeypatch.setattr(broadcaster, "_read", away)
+        assert report(service, "dispatcher", request_id="request-2").status_code == 201
+        assert len(ear.heard) == 1
