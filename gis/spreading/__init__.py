@@ -220,6 +220,10 @@ class _Board:
 
 _board: _Board | None = None
 
+_abandoned: list[_Board] = []
+"""Of runs that were broken off, a few bytes each: their workers still look at them, and memory given back would be the
+next run's."""
+
 
 def _begin(board: _Board) -> None:
     """Make a new process a worker."""
@@ -274,6 +278,7 @@ def _over_processes(
             except BrokenProcessPool:
                 continue  # whoever was killed took the pool along; the jobs that are left get another
             except BaseException:  # also Ctrl-C, and a caller that wants no more answers
+                _abandoned.append(board)
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     raise Unavailable("spreading.worker_died", jobs=len(left), tries=TRIES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -147,6 +148,19 @@ def test_cancelling_ends_what_runs_and_begins_nothing_more(place: Place) -> None
     with pytest.raises(InvalidInput) as caught:
         list(spread(run_till_enough, [1, 2, 3, 4], cancelled=cancelled, **place))
     assert caught.value.code == "partition.cancelled"
+
+
+def test_what_was_broken_off_does_not_speak_into_the_next_run() -> None:
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 8
+
+    with pytest.raises(InvalidInput):
+        list(spread(run_till_enough, [1, 2], cancelled=cancelled, processes=2))
+    gc.collect()
+    test_jobs_tell_how_far_they_are_and_finish_when_it_is_enough({"processes": 2})
 
 
 def test_a_job_whose_worker_died_is_done_by_another(elsewhere: Place, tmp_path: Path) -> None:

@@ -66,9 +66,12 @@ async function refusal(answer: Response): Promise<Problem> {
   return new Problem(answer.status, String(body.code ?? answer.status), detail, body);
 }
 
-/** Where a signed-out person goes, and comes back from. */
+let leaving = false;
+
+/** Where a signed-out person goes, and comes back from. Once: everything that is refused meanwhile would begin anew. */
 export function toLogin(): void {
-  if (location.pathname.startsWith("/login")) return;
+  if (leaving || location.pathname.startsWith("/login")) return;
+  leaving = true;
   location.replace(path("/login", { next: location.pathname + location.search }));
 }
 
