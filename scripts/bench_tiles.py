@@ -342,10 +342,10 @@ def _ours(tile: Tile) -> str:
 
 
 def _await_short_way(addresses: Mapping[str, str], town: BenchDatabase, tiles: Mapping[int, Sequence[Tile]]) -> None:
-    """Until both servers have the version in memory: what goes through the framework carries its headers."""
+    """Until both servers have the version in memory: what goes through the framework carries those of documents."""
     ends = time.monotonic() + PATIENCE_S
     for name in ("kept", "uncached"):
-        while "content-security-policy" in _asked(addresses[name] + _ours(tiles[10][0]), _headers(town)):
+        while "referrer-policy" in _asked(addresses[name] + _ours(tiles[10][0]), _headers(town)):
             if time.monotonic() > ends:
                 raise Unavailable("bench.load_failed", url=addresses[name], said="-")
             time.sleep(0.1)
