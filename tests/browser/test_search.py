@@ -86,7 +86,9 @@ def test_a_room_leads_to_its_unit_and_floor(visit: Opener) -> None:
 
 def test_a_grid_opens_the_planners_own_card(visit: Opener) -> None:
     seen = visit("planner", "/planner")
-    code = seen.api("GET", "/api/v1/grids?kind=grid&geometry=false&limit=1")["items"][0]["code"]
+    cell = seen.api("GET", "/api/v1/grids?kind=grid&geometry=false&limit=1")["items"][0]
+    code = cell["code"]
+    seen.page.goto(f"/planner?plan={cell['plan_id']}")  # others may have made newer ones
     seen.wait_for_map()
     box(seen.page).fill(code)
     options(seen.page).first.click()
