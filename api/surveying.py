@@ -18,6 +18,7 @@ from api.access import Access
 from api.deps import Services, ServicesDep, allow_known, answer
 from gis import desk_log, jobs, plan_review, survey_runs
 from gis.db import unit_of_work
+from gis.desk.board import Board
 from gis.models import PlanSurvey
 from gis.permissions import Action, Actor
 
@@ -102,14 +103,15 @@ def _is_settled(services: Services, actor: Actor, plan_id: int) -> bool:
         return True
 
 
-def waiting(services: Services, session: Session, plan_id: int, *, language: str) -> Response | None:
-    """What is answered while a plan has no ground: how far its survey is; ``None`` once it has."""
+def board_or_wait(services: Services, session: Session, plan_id: int, *, language: str) -> Board | Response:
+    """The board of a plan; while it has no ground, what is answered: how far its survey is."""
     try:
-        desk_log.open_board(session, plan_id)
+        return desk_log.open_board(session, plan_id)
     except desk_log.NotSurveyed:
         survey = under_way(services, session, plan_id)
-        return None if survey is None else told(services, survey, language=language)
-    return None
+        if survey is None:  # just now it has got it
+            return desk_log.open_board(session, plan_id)
+        return told(services, survey, language=language)
 
 
 def told(services: Services, survey: PlanSurvey | None, *, language: str) -> Response:

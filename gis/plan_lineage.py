@@ -152,9 +152,7 @@ def edges_of(session: Session, plan_id: int) -> list[Edge]:
     return edges
 
 
-def _followed(
-    session: Session, old: Iterable[Row[Any]], new: Iterable[Row[Any]]
-) -> dict[tuple[int, int], int]:  # fmt: skip
+def _followed(session: Session, old: Iterable[Row[Any]], new: Iterable[Row[Any]]) -> dict[tuple[int, int], int]:
     """From a rule set and a grid depth of cells in force to the depth of the plan's cells that follow them."""
     own = next((cell.rule_set_id for cell in new), None)
     if own is None:

@@ -82,12 +82,12 @@ def serve(
         if open_page:
             threading.Timer(1.5, webbrowser.open, [address]).start()
         if workers == 1:
-            uvicorn.run(tuned(create_app(settings, url=url)), host=settings.host, port=settings.port, **OPTIONS)
+            uvicorn.run(tuned(create_app(settings, url=url)), host=settings.host, port=settings.port, **_OPTIONS)
         else:
             _supervise(settings, url, workers)
 
 
-OPTIONS: dict[str, Any] = {
+_OPTIONS: dict[str, Any] = {
     "http": WireProtocol,
     "log_level": "warning",
     "access_log": False,
@@ -109,7 +109,7 @@ def _supervise(settings: Settings, url: str, workers: int) -> None:
         port=settings.port,
         workers=workers,
         timeout_worker_healthcheck=HUNG_S,
-        **OPTIONS,
+        **_OPTIONS,
     )
     Multiprocess(config, sockets=[config.bind_socket()]).run()
 

@@ -76,8 +76,6 @@ class TilesFront:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Any:  # noqa: ARG002 (protocol)
         """Give a tile that is kept; or a coroutine that makes it, or None."""
-        if (kept := self.at_once(scope)) is not None:
-            return kept
         present = self.tiles.present
         if present is None or scope["query_string"] or scope["method"] != "GET":
             return None

@@ -64,9 +64,9 @@ def ground(
     """
     plan_review.require_whole(session, plan_id, actor=actor)
     is_packed = _wants_columns(accept)
-    if (waiting := surveying.waiting(services, session, plan_id, language=language)) is not None:
-        return waiting
-    board = desk_log.open_board(session, plan_id)
+    board = surveying.board_or_wait(services, session, plan_id, language=language)
+    if isinstance(board, Response):
+        return board
     tag = f'"{columns.mark(board)}"' if is_packed else f'"{plan_id}-{board.ground}-{board.seq}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
     if if_none_match is not None and tag in if_none_match:

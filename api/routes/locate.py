@@ -106,4 +106,4 @@ async def locate_many(
     reply = await here.locate.many.answer(request.body, kind, index, view_of(index, access, is_brief=brief))
     if reply is None:
         raise HTTPException(408)
-    return Response(reply.body, reply.status, dict(_HEADERS), reply.headers[0][1].decode())
+    return Response(reply.body, reply.status, {name.decode(): value.decode() for name, value in reply.headers})

@@ -33,8 +33,10 @@ def show(services: ServicesDep, session: SessionDep, actor: Viewer, plan_id: Pla
     so does each later request; all who ask wait for the same survey. With `wait` the answer comes when it is over.
     """
     plan_review.require_whole(session, plan_id, actor=actor)
-    waiting = surveying.waiting(services, session, plan_id, language=language)
-    return waiting or answer(desk_log.opened(session, plan_id, actor=actor, language=language))
+    found = surveying.board_or_wait(services, session, plan_id, language=language)
+    if isinstance(found, Response):
+        return found
+    return answer(desk_log.opened(session, plan_id, actor=actor, language=language))
 
 
 @router.post("/{plan_id}/survey", summary="Survey a plan again", status_code=202, response_model=Waiting)

@@ -7,15 +7,15 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
-from api.front import Front, FrontedApp, Reply
+from api.front import FRONT, FrontedApp, Reply
 from api.wire import WireProtocol
 from tests.api.test_live import WAIT_S
 from tests.api.test_locate import POINTS, question, woken
@@ -68,16 +68,12 @@ def listening(app: Any, **options: Any) -> Iterator[int]:
 
 
 def application(fast: Fast) -> FrontedApp:
-    front = Front()
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
+        yield {FRONT: app.front}
 
-    async def lifespan(_: Any) -> Any:
-        yield {"wangge_front": front}
-
-    from contextlib import asynccontextmanager
-
-    app = FrontedApp(lifespan=asynccontextmanager(lifespan))
-    app.front = front
-    front.at("/fast", fast)
+    app = FrontedApp(lifespan=lifespan)
+    app.front.at("/fast", fast)
 
     @app.get("/fast")
     async def slow() -> str:

@@ -1,5 +1,6 @@
 /** Questions that some acts ask first: into which grid, into how many, at which staircases or floors, what name. */
 
+import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { Id } from "../api/types";
 import { number, t, word } from "../i18n";
@@ -24,9 +25,18 @@ interface Props {
 const close = () => asked.set(null);
 const FORM = "desk-question";
 
-/** The answers to a question; Enter in the form is the main one. */
-function Foot({ label, ready = true }: { label: string; ready?: boolean }) {
-  return (
+interface QuestionProps {
+  title: string;
+  /** What the main answer does. */
+  label: string;
+  ready?: boolean;
+  onDo: () => void;
+  children: ComponentChildren;
+}
+
+/** A question whose main answer is also Enter in its form. */
+function Question({ title, label, ready = true, onDo, children }: QuestionProps) {
+  const foot = (
     <>
       <button type="button" class="button" onClick={close}>
         {t("act.cancel")}
@@ -36,6 +46,27 @@ function Foot({ label, ready = true }: { label: string; ready?: boolean }) {
       </button>
     </>
   );
+  return (
+    <Dialog title={title} onClose={close} foot={foot}>
+      <form
+        class="form"
+        id={FORM}
+        onSubmit={(event) => {
+          event.preventDefault();
+          onDo();
+        }}
+      >
+        {children}
+      </form>
+    </Dialog>
+  );
+}
+
+/** A set with an item more, or less. */
+function toggled<T>(set: ReadonlySet<T>, item: T): ReadonlySet<T> {
+  const next = new Set(set);
+  if (!next.delete(item)) next.add(item);
+  return next;
 }
 
 interface Item {
@@ -142,11 +173,7 @@ function MoveDialog({ desk }: Props) {
   const edit = target ? moveTo(desk, faces, target) : null;
   const patch = edit && predict(board, edit, () => -1);
   const after = patch && target ? board.preview(patch).find(({ before }) => before.id === target.id)?.after : null;
-  const tick = (key: string) => {
-    const next = new Set(ticked);
-    if (!next.delete(key)) next.add(key);
-    setTicked(next);
-  };
+  const tick = (key: string) => setTicked(toggled(ticked, key));
   const go = () => {
     if (!edit) return;
     act(desk, edit);
@@ -154,45 +181,36 @@ function MoveDialog({ desk }: Props) {
     close();
   };
   return (
-    <Dialog title={t("desk.move_title")} onClose={close} foot={<Foot label={t("desk.move_do")} ready={!!edit} />}>
-      <form
-        class="form"
-        id={FORM}
-        onSubmit={(event) => {
-          event.preventDefault();
-          go();
-        }}
-      >
-        <ItemList label={t("desk.move_what", { n: ticked.size })} items={items} ticked={ticked} onTick={tick} />
-        {isWhole && depth > 0 && <p>{t("desk.move_whole", { n: desk.selection.value.cells.length })}</p>}
-        <FieldRow label={t("desk.move_search")}>
-          <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
-        </FieldRow>
-        <FieldRow label={t("desk.move_to")}>
-          <select
-            size={6}
-            value={target ? String(target.id) : ""}
-            onChange={(event) => setChosen(Number(event.currentTarget.value))}
-          >
-            {shown.map((cell) => (
-              <option key={cell.id} value={String(cell.id)}>
-                {`${cellName(board, cell)} · ${number(cell.households)} ${t("unit.households")}`}
-              </option>
-            ))}
-          </select>
-        </FieldRow>
-        {target && after && (
-          <p role="status">
-            {t("desk.becomes", {
-              cell: cellName(board, target),
-              before: number(target.households),
-              after: number(after.households),
-              state: word("band", after.band_state),
-            })}
-          </p>
-        )}
-      </form>
-    </Dialog>
+    <Question title={t("desk.move_title")} label={t("desk.move_do")} ready={!!edit} onDo={go}>
+      <ItemList label={t("desk.move_what", { n: ticked.size })} items={items} ticked={ticked} onTick={tick} />
+      {isWhole && depth > 0 && <p>{t("desk.move_whole", { n: desk.selection.value.cells.length })}</p>}
+      <FieldRow label={t("desk.move_search")}>
+        <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+      </FieldRow>
+      <FieldRow label={t("desk.move_to")}>
+        <select
+          size={6}
+          value={target ? String(target.id) : ""}
+          onChange={(event) => setChosen(Number(event.currentTarget.value))}
+        >
+          {shown.map((cell) => (
+            <option key={cell.id} value={String(cell.id)}>
+              {`${cellName(board, cell)} · ${number(cell.households)} ${t("unit.households")}`}
+            </option>
+          ))}
+        </select>
+      </FieldRow>
+      {target && after && (
+        <p role="status">
+          {t("desk.becomes", {
+            cell: cellName(board, target),
+            before: number(target.households),
+            after: number(after.households),
+            state: word("band", after.band_state),
+          })}
+        </p>
+      )}
+    </Question>
   );
 }
 
@@ -207,11 +225,7 @@ function ItemsDialog({ desk }: Props) {
   const [words, setWords] = useState("");
   const wanted = words.trim().toLowerCase();
   const shown = items.filter(({ label }) => label.toLowerCase().includes(wanted));
-  const tick = (key: string) => {
-    const next = new Set(ticked);
-    if (!next.delete(key)) next.add(key);
-    setTicked(next);
-  };
+  const tick = (key: string) => setTicked(toggled(ticked, key));
   const go = () => {
     const chosen = items.filter(({ key }) => ticked.has(key));
     desk.select(
@@ -221,21 +235,12 @@ function ItemsDialog({ desk }: Props) {
     close();
   };
   return (
-    <Dialog title={t("desk.items_title")} onClose={close} foot={<Foot label={t("desk.items_do")} />}>
-      <form
-        class="form"
-        id={FORM}
-        onSubmit={(event) => {
-          event.preventDefault();
-          go();
-        }}
-      >
-        <FieldRow label={t("desk.items_search")}>
-          <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
-        </FieldRow>
-        <ItemList label={t("desk.items_what", { n: ticked.size })} items={shown} ticked={ticked} onTick={tick} />
-      </form>
-    </Dialog>
+    <Question title={t("desk.items_title")} label={t("desk.items_do")} onDo={go}>
+      <FieldRow label={t("desk.items_search")}>
+        <input type="search" value={words} onInput={(event) => setWords(event.currentTarget.value)} />
+      </FieldRow>
+      <ItemList label={t("desk.items_what", { n: ticked.size })} items={shown} ticked={ticked} onTick={tick} />
+    </Question>
   );
 }
 
@@ -253,33 +258,22 @@ function SplitDialog({ desk }: Props) {
     close();
   };
   return (
-    <Dialog
+    <Question
       title={t("desk.split_title", { cell: cellName(desk.board, cell) })}
-      onClose={close}
-      foot={<Foot label={t("desk.split_do")} ready={n >= 2 && n <= MOST_PIECES} />}
+      label={t("desk.split_do")}
+      ready={n >= 2 && n <= MOST_PIECES}
+      onDo={go}
     >
-      <form
-        class="form"
-        id={FORM}
-        onSubmit={(event) => {
-          event.preventDefault();
-          go();
-        }}
-      >
-        <FieldRow
-          label={t("desk.split_n")}
-          hint={t("desk.split_each", { n: number(cell.households / Math.max(1, n)) })}
-        >
-          <input
-            type="number"
-            min={2}
-            max={MOST_PIECES}
-            value={n}
-            onInput={(event) => setN(Number(event.currentTarget.value))}
-          />
-        </FieldRow>
-      </form>
-    </Dialog>
+      <FieldRow label={t("desk.split_n")} hint={t("desk.split_each", { n: number(cell.households / Math.max(1, n)) })}>
+        <input
+          type="number"
+          min={2}
+          max={MOST_PIECES}
+          value={n}
+          onInput={(event) => setN(Number(event.currentTarget.value))}
+        />
+      </FieldRow>
+    </Question>
   );
 }
 
@@ -293,66 +287,54 @@ function BreakDialog({ desk }: Props) {
   if (!building || id === null) return null;
   const most = by === "units" ? units : floors;
   const places = Array.from({ length: Math.max(0, most - 1) }, (_, i) => i + 1);
-  const toggle = (place: number) => {
-    const next = new Set(cuts);
-    if (!next.delete(place)) next.add(place);
-    setCuts(next);
-  };
+  const toggle = (place: number) => setCuts(toggled(cuts, place));
   const go = () => {
     act(desk, { kind: "break", building: id, by, cuts: [...cuts].sort((a, b) => a - b) });
     desk.select(desk.selection.value.cells, []);
     close();
   };
   return (
-    <Dialog
+    <Question
       title={t("desk.break_title", { building: buildingName(building) })}
-      onClose={close}
-      foot={<Foot label={t("desk.break_do")} ready={cuts.size > 0} />}
+      label={t("desk.break_do")}
+      ready={cuts.size > 0}
+      onDo={go}
     >
-      <form
-        class="form"
-        id={FORM}
-        onSubmit={(event) => {
-          event.preventDefault();
-          go();
+      <p>
+        {t("desk.break_has", {
+          households: number(building.households),
+          units: number(units),
+          floors: number(floors),
+        })}
+      </p>
+      <Segments
+        label={t("desk.break_by")}
+        value={by}
+        onPick={(value) => {
+          setBy(value);
+          setCuts(new Set());
         }}
-      >
-        <p>
-          {t("desk.break_has", {
-            households: number(building.households),
-            units: number(units),
-            floors: number(floors),
-          })}
-        </p>
-        <Segments
-          label={t("desk.break_by")}
-          value={by}
-          onPick={(value) => {
-            setBy(value);
-            setCuts(new Set());
-          }}
-          choices={[
-            { value: "units", label: t("desk.break_units") },
-            { value: "floors", label: t("desk.break_floors") },
-          ]}
-        />
-        {places.length === 0 ? (
-          <p class="lack">{t("desk.break_none")}</p>
-        ) : (
-          <fieldset>
-            <legend>{by === "units" ? t("desk.break_after_unit") : t("desk.break_after_floor")}</legend>
-            <div class="checks">
-              {places.map((place) => (
-                <label key={`${by} ${place}`}>
-                  <input type="checkbox" checked={cuts.has(place)} onChange={() => toggle(place)} />
-                  {`${place} | ${place + 1}`}
-                </label>
-              ))}
-            </div>
-          </fieldset>
-        )}
-      </form>
-    </Dialog>
+        choices={[
+          { value: "units", label: t("desk.break_units") },
+          { value: "floors", label: t("desk.break_floors") },
+        ]}
+      />
+      {places.length === 0 ? (
+        <p class="lack">{t("desk.break_none")}</p>
+      ) : (
+        <fieldset>
+          <legend>{by === "units" ? t("desk.break_after_unit") : t("desk.break_after_floor")}</legend>
+          <div class="checks">
+            {places.map((place) => (
+              <label key={`${by} ${place}`}>
+                <input type="checkbox" checked={cuts.has(place)} onChange={() => toggle(place)} />
+                {`${place} | ${place + 1}`}
+              </label>
+            ))}
+          </div>
+        </fieldset>
+      )}
+    </Question>
   );
 }
 
@@ -366,24 +348,11 @@ function RenameDialog({ desk }: Props) {
     close();
   };
   return (
-    <Dialog
-      title={t("desk.rename_title", { cell: cell.code })}
-      onClose={close}
-      foot={<Foot label={t("desk.rename_do")} />}
-    >
-      <form
-        class="form"
-        id={FORM}
-        onSubmit={(event) => {
-          event.preventDefault();
-          go();
-        }}
-      >
-        <FieldRow label={t("desk.rename_name")}>
-          <input value={name} maxLength={60} onInput={(event) => setName(event.currentTarget.value)} />
-        </FieldRow>
-      </form>
-    </Dialog>
+    <Question title={t("desk.rename_title", { cell: cell.code })} label={t("desk.rename_do")} onDo={go}>
+      <FieldRow label={t("desk.rename_name")}>
+        <input value={name} maxLength={60} onInput={(event) => setName(event.currentTarget.value)} />
+      </FieldRow>
+    </Question>
   );
 }
 

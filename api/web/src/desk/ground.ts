@@ -10,11 +10,10 @@ import { getAs } from "../api/client";
 import type { Box, Id, Place } from "../api/types";
 import type { Survey } from "./opening";
 import { ringsFrom } from "./outlines";
-import { boxOf, middleOf, type Ring, ringsOf } from "./plane";
+import { boxOf, degrees, middleOf, type Ring, ringsOf, STEPS_PER_DEGREE } from "./plane";
 import type { Edge, Face } from "./types";
 
 const FORM = "application/vnd.wangge.ground; form=1";
-const STEPS_PER_DEGREE = 1e7;
 const BARRED = 128;
 
 /** Points `from` to `to` (exclusive) of columns in steps of the lattice: 1e-7 degrees. */
@@ -85,8 +84,6 @@ export interface Ground {
   faces: BoardFace[];
   edges: BoardEdge[];
 }
-
-export const degrees = (steps: number): number => steps / STEPS_PER_DEGREE;
 
 export function boxOfLines(lines: readonly Line[]): Box {
   let [west, south, east, north] = [Infinity, Infinity, -Infinity, -Infinity];

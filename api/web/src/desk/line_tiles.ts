@@ -7,12 +7,12 @@
 
 import type { Box } from "../api/types";
 import type { Line } from "./ground";
+import { degrees } from "./plane";
 
 export const LAYER = "lines";
 const EXTENT = 8192;
 /** How far lines run on beyond a tile, so that no seam shows. */
 const MARGIN = 64;
-const STEPS_PER_DEGREE = 1e7;
 const [MOVE_TO, LINE_TO] = [1, 2];
 
 type Path = [x: number, y: number][];
@@ -48,8 +48,8 @@ function project({ x, y, from, to }: Line, z: number, column: number, row: numbe
   const size = 2 ** z * EXTENT;
   const path: Path = [];
   for (let i = from; i < to; i++) {
-    const sine = Math.sin((y[i] / STEPS_PER_DEGREE) * (Math.PI / 180));
-    const px = Math.round((x[i] / STEPS_PER_DEGREE / 360 + 0.5) * size) - column * EXTENT;
+    const sine = Math.sin(degrees(y[i]) * (Math.PI / 180));
+    const px = Math.round((degrees(x[i]) / 360 + 0.5) * size) - column * EXTENT;
     const py = Math.round((0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)) * size) - row * EXTENT;
     path.push([px, py]);
   }

@@ -3,9 +3,7 @@
 import type { Place } from "../api/types";
 import type { Board } from "./board";
 import type { BoardEdge, BoardFace, Line } from "./ground";
-import { isInside, type Ring, turning } from "./plane";
-
-const STEPS_PER_DEGREE = 1e7;
+import { degrees, isInside, type Ring, turning } from "./plane";
 
 /** One number for a point of the lattice; exact within 6 degrees of the first one. */
 const SPAN = 2 ** 26;
@@ -61,7 +59,7 @@ export function ringsFrom(lines: readonly Line[]): Ring[] {
   return rings;
 }
 
-const pointOf = ({ x, y }: Line, at: number): GeoJSON.Position => [x[at] / STEPS_PER_DEGREE, y[at] / STEPS_PER_DEGREE];
+const pointOf = ({ x, y }: Line, at: number): GeoJSON.Position => [degrees(x[at]), degrees(y[at])];
 
 /** The points of a line after its first, or before its last the other way round. */
 function append(points: Ring, line: Line, isAhead: boolean): void {

@@ -6,6 +6,10 @@ export type Ring = GeoJSON.Position[];
 
 const METRES_PER_DEGREE = 111_319.49;
 
+/** The lattice that all ground lies on. */
+export const STEPS_PER_DEGREE = 1e7;
+export const degrees = (steps: number): number => steps / STEPS_PER_DEGREE;
+
 /** Metres east and north of `middle`; within 0.1 % over the 20 km of a town. */
 export interface Plane {
   east: number;
