@@ -161,7 +161,9 @@ def work(
     worker_app(url).run_worker(
         queues=[QUEUE, SURVEY, GEOTAG, PRINT, UPKEEP],
         name=name,
-        concurrency=5,  # each kind of work waits for its like by its lock; upkeep waits for none
+        # Each kind of work waits for its like by its lock; upkeep waits for none. Who stops at an empty queue takes one
+        # job after the other: to a free hand, a job that waits by its lock is no job.
+        concurrency=1 if once else 5,
         wait=not once,
         delete_jobs="successful",
         additional_context={"engine": engine, "jobs": jobs, "settings": settings or Settings()},

@@ -206,6 +206,14 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_at_its_next_block(
     assert files(service) == []
 
 
+def test_a_worker_asked_for_once_does_all_that_waits(service: Any) -> None:
+    """Files wait for one another by a lock."""
+    waiting = [hand_in(service).json()["id"] for _ in range(3)]
+    work(service)
+    told = {one["id"]: one["state"] for one in service.as_("dispatcher").get(RUNS).json()["items"]}
+    assert told == dict.fromkeys(waiting, "done")
+
+
 def test_a_torn_file_fails_with_its_name_and_leaves_nothing(service: Any) -> None:
     run = hand_in(service, content=b"PK\x03\x04 torn", name="坏.xlsx").json()
     work(service)

@@ -1,7 +1,7 @@
 /** A modal dialog on the browser's own `<dialog>`: focus is kept inside, Escape closes, focus comes back. */
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../i18n";
 import { Icon } from "./icons";
 
@@ -17,7 +17,8 @@ interface Props {
 export function Dialog({ title, onClose, children, foot }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  // Before the browser paints: a key pressed while one dialog takes the place of another must find one of them open.
+  useLayoutEffect(() => {
     const element = box.current!;
     const focused = document.activeElement;
     // A dialog that takes the place of another (its contents have come) goes back to whoever opened that one.
