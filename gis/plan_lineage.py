@@ -107,9 +107,16 @@ def continuations(edges: Sequence[Edge]) -> list[Edge]:
     return chosen
 
 
-def origins(session: Session, plan_id: int) -> dict[int, int]:
-    """From the cells of a plan that is not published yet to those in force that they would continue."""
-    return {edge.new.id: edge.old.id for edge in continuations(edges_of(session, plan_id))}
+def origins(session: Session, plan_id: int, *, communities: Sequence[int] | None = None) -> dict[int, int]:
+    """From the cells of a plan that is not published yet to those in force that they would continue.
+
+    Parameters
+    ----------
+    communities : sequence of int or None
+        Only cells of these, old and new; of the whole plan if None.
+    """
+    edges = edges_of(session, plan_id, communities=communities)
+    return {edge.new.id: edge.old.id for edge in continuations(edges)}
 
 
 def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, document_no: str | None) -> None:
@@ -131,17 +138,19 @@ def store_lineage(session: Session, plan_id: int, edges: Sequence[Edge], *, docu
         session.execute(insert(GridLineage), rows)
 
 
-def edges_of(session: Session, plan_id: int) -> list[Edge]:
+def edges_of(session: Session, plan_id: int, *, communities: Sequence[int] | None = None) -> list[Edge]:
     """All pairs of an old cell and a new one of its tier that share more than a thousandth of the old one.
 
     Under other rules a tier is followed by the one that `gis.rule_set.followed_tiers` names, at whatever depth.
+    With ``communities``, only pairs of which both lie there.
     """
-    new = _cells(session, _NEW, plan_id)
-    old = _cells(session, _OLD, plan_id)
+    communities = None if communities is None else list(communities)
+    new = _cells(session, _NEW, plan_id, communities)
+    old = _cells(session, _OLD, plan_id, communities)
     if not old:
         return []
     follows = _followed(session, old.values(), new.values())
-    households = _shared_households(session, plan_id, old, new, follows)
+    households = _shared_households(session, {"plan": plan_id, "communities": communities}, old, new, follows)
     edges: list[Edge] = []
     for depth in sorted({cell.grid_depth for cell in new.values()}):
         edges += _edges_of_depth(
@@ -185,29 +194,46 @@ def _shared_area(old: Sequence[Row[Any]], new: Sequence[Row[Any]]) -> Iterable[t
     """Pairs and the ground they share, in square degrees: only ratios of one place are taken of it."""
     if not old or not new:
         return []
-    old_ground = shapely.from_wkb([cell.wkb for cell in old])
-    new_ground = shapely.from_wkb([cell.wkb for cell in new])
+    # The floors of a tower are cells of one ground, which is laid over another once.
+    old_wkb, old_at = _grounds(old)
+    new_wkb, new_at = _grounds(new)
+    old_ground, new_ground = shapely.from_wkb(old_wkb), shapely.from_wkb(new_wkb)
     n, o = shapely.STRtree(old_ground).query(new_ground, predicate="intersects")
-    same = np.array([old[i].wkb == new[j].wkb for i, j in zip(o.tolist(), n.tolist(), strict=True)], dtype=bool)
+    same = np.array([old_wkb[i] == new_wkb[j] for i, j in zip(o.tolist(), n.tolist(), strict=True)], dtype=bool)
     area = np.zeros(len(o))
     area[same] = shapely.area(old_ground[o[same]])
     # A cell that is unchanged shares nothing with its old neighbours; most redraws change little.
     changed = ~same & ~np.isin(n, n[same]) & ~np.isin(o, o[same])
     area[changed] = shapely.area(shapely.intersection(old_ground[o[changed]], new_ground[n[changed]]))
     keep = area > 0
-    return zip(o[keep].tolist(), n[keep].tolist(), area[keep].tolist(), strict=True)
+    return [
+        (i, j, shared)
+        for o_at, n_at, shared in zip(o[keep].tolist(), n[keep].tolist(), area[keep].tolist(), strict=True)
+        for i in old_at[o_at]
+        for j in new_at[n_at]
+    ]
+
+
+def _grounds(cells: Sequence[Row[Any]]) -> tuple[list[bytes], list[list[int]]]:
+    """Every ground once, and the numbers of the cells that have it."""
+    numbers: dict[bytes, list[int]] = defaultdict(list)
+    for i, cell in enumerate(cells):
+        numbers[bytes(cell.wkb)].append(i)
+    return list(numbers), list(numbers.values())
 
 
 def _shared_households(
     session: Session,
-    plan_id: int,
+    known: Mapping[str, Any],
     old: Mapping[int, Row[Any]],
     new: Mapping[int, Row[Any]],
     follows: Mapping[tuple[int, int], int],
 ) -> dict[tuple[int, int], int]:
     """Households that pairs of a cell and one that follows it share, summed up the tiers from the parts."""
     shared: dict[tuple[int, int], float] = defaultdict(float)
-    for row in session.execute(_SHARED, {"plan": plan_id}):
+    for row in session.execute(_SHARED, known):
+        if row.new_id not in new:  # of a community beside those asked for
+            continue
         ups = {follows.get((cell.rule_set_id, cell.grid_depth), 0): cell.id for cell in _up(old, row.old_id)}
         for cell in _up(new, row.new_id):
             if cell.grid_depth in ups:
@@ -303,8 +329,10 @@ def unregister_codes(session: Session, plan_id: int, *, at: Any) -> None:
     )
 
 
-def _cells(session: Session, statement: Any, plan_id: int) -> dict[int, Row[Any]]:
-    return {row.id: row for row in session.execute(statement, {"plan": plan_id})}
+def _cells(
+    session: Session, statement: Any, plan_id: int, communities: Sequence[int] | None = None
+) -> dict[int, Row[Any]]:
+    return {row.id: row for row in session.execute(statement, {"plan": plan_id, "communities": communities})}
 
 
 _COLUMNS = """
@@ -314,7 +342,9 @@ _COLUMNS = """
 
 _CODES = text("SELECT id, code FROM grid WHERE plan_id = :plan")
 
-_NEW = text(f"SELECT {_COLUMNS} FROM grid g WHERE g.plan_id = :plan ORDER BY g.code")
+_THERE = "(CAST(:communities AS bigint []) IS NULL OR g.community_id = ANY(:communities))"
+
+_NEW = text(f"SELECT {_COLUMNS} FROM grid g WHERE g.plan_id = :plan AND {_THERE} ORDER BY g.code")
 
 # The plans that this one would follow: in its communities, in force without an end, other than itself.
 _PREDECESSORS = """
@@ -326,7 +356,8 @@ _PREDECESSORS = """
 _OLD = text(
     f"""
     SELECT {_COLUMNS} FROM ({_PREDECESSORS}) before
-    JOIN grid g ON g.plan_id = before.plan_id AND g.community_id = before.community_id ORDER BY g.code
+    JOIN grid g ON g.plan_id = before.plan_id AND g.community_id = before.community_id
+    WHERE {_THERE} ORDER BY g.code
     """
 )
 
@@ -363,7 +394,7 @@ _SHARED = text(
             JOIN grid_part n ON n.plan_id = :plan AND n.building_id = o.building_id
                  AND n.unit_span && o.unit_span AND n.floor_span && o.floor_span
             JOIN grid g ON g.id = o.grid_id AND g.community_id = before.community_id
-            WHERE o.households > 0 AND n.households > 0
+            WHERE o.households > 0 AND n.households > 0 AND {_THERE}
         ) pairs
     ) scaled
     WHERE given > 0

@@ -111,7 +111,7 @@ def _prepared(
         plan_review.require_whole(session, plan_id, actor=actor)
         page = documents.report(plan_review.report_html(session, plan_id, language=order.language))
         return lambda _progress: pdf.to_pdf(page)
-    book = gathering.gather(session, plan_id, actor=actor, at=at, phones=order.phones)
+    book = gathering.gather(session, plan_id, actor=actor, at=at, phones=order.phones, cells=order.cells)
     chosen = list(range(len(book.cells))) if order.cells is None else book.numbers(order.cells)
     look = documents.Look(paper, order.language, order.phones, settings.place_url)
     if order.phones:

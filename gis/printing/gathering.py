@@ -91,7 +91,7 @@ class Book:
     cells : tuple of Cell
         One a page of the whole atlas, in the order of pages.
     inside : mapping of int to tuple of Cell
-        The cells below each, by id.
+        The cells below each that was asked for, by id.
     shapes, small : arrays of polygons
         Of the cells and of those below, in metres.
     buildings, compounds, barriers, communities : Things
@@ -136,8 +136,21 @@ class Book:
         return sorted({known[cell] for cell in ids})
 
 
-def gather(session: Session, plan_id: int, *, actor: Actor, at: datetime, phones: bool) -> Book:
+def gather(
+    session: Session,
+    plan_id: int,
+    *,
+    actor: Actor,
+    at: datetime,
+    phones: bool,
+    cells: Sequence[int] | None = None,
+) -> Book:
     """Gather a plan.
+
+    Parameters
+    ----------
+    cells : sequence of int or None
+        Ids of the grids whose pages are wanted: only they have people and cells inside. All of them if None.
 
     Raises
     ------
@@ -158,21 +171,23 @@ def gather(session: Session, plan_id: int, *, actor: Actor, at: datetime, phones
     if phones:
         _require_contacts(actor, [row.path for row in areas])
     rows = session.execute(_CELLS, {**known, "depth": depth}).all()
-    small = session.execute(_CELLS, {**known, "depth": depth + 1}).all()
     if not rows:
         raise InvalidInput("print.no_cells", plan=plan_id)
+    wanted = {row.id for row in rows} if cells is None else set(cells)
+    small = [row for row in session.execute(_CELLS, {**known, "depth": depth + 1}) if row.parent_id in wanted]
     shapes = shapely.from_wkb([bytes(row.wkb) for row in rows])
     zone = crs.zone_of(shapes)
     state, moment = plans.state_of(session, plan_id), _moment(session, plan_id, at)
-    origins = plan_lineage.origins(session, plan_id) if state in PENDING else None
-    people = _people(session, [*rows, *small], ruled, origins, at=moment, phones=phones)
+    answered = [*(row for row in rows if row.id in wanted), *small]
+    origins = _origins(session, plan_id, answered) if state in PENDING else None
+    people = _people(session, answered, ruled, origins, at=moment, phones=phones)
     inside: dict[int, list[Cell]] = defaultdict(list)
     for i, row in enumerate(small):
         inside[row.parent_id].append(_cell(row, i, people[row.id]))
     ids = [row.id for row in areas]
     return Book(
         plan_id, plan.title, state, plan.effective_from, moment, ruled.grid_tiers[depth - 1],
-        below, ruled, tuple(_cell(row, i, people[row.id]) for i, row in enumerate(rows)),
+        below, ruled, tuple(_cell(row, i, people.get(row.id, ())) for i, row in enumerate(rows)),
         {parent: tuple(cells) for parent, cells in inside.items()}, _metric(shapes, zone),
         _metric(shapely.from_wkb([bytes(row.wkb) for row in small]), zone),
         _things(session.execute(_BUILDINGS, {"ids": ids}).all(), zone),
@@ -239,6 +254,12 @@ def _moment(session: Session, plan_id: int, at: datetime) -> datetime:
     if start is not None and at < start:
         return start
     return at if stop is None or at < stop else stop - timedelta(microseconds=1)
+
+
+def _origins(session: Session, plan_id: int, rows: Sequence[Any]) -> dict[int, int]:
+    """What cells would continue; communities beside theirs are looked at too, since a border between them may move."""
+    near = session.scalars(_BESIDE, {"plan": plan_id, "ids": sorted({row.community_id for row in rows})})
+    return plan_lineage.origins(session, plan_id, communities=list(near))
 
 
 def _people(
@@ -311,10 +332,19 @@ _COMMUNITIES = text(
     """
 )
 
+_BESIDE = text(
+    """
+    SELECT a.id FROM plan_community pc JOIN admin_area a ON a.id = pc.community_id
+    WHERE pc.plan_id = :plan AND EXISTS (
+        SELECT FROM admin_area own WHERE own.id = ANY(:ids) AND ST_Intersects(own.geom, a.geom))
+    """
+)
+
 _CELLS = text(
     f"""
-    SELECT g.id, g.code, g.name, g.grid_depth, a.code AS community_code, a.name AS community, a.name_en AS community_en,
-           g.parent_id, g.households, g.residents, g.buildings, g.area_m2, g.band_state AS state,
+    SELECT g.id, g.code, g.name, g.grid_depth, g.community_id, g.parent_id,
+           a.code AS community_code, a.name AS community, a.name_en AS community_en,
+           g.households, g.residents, g.buildings, g.area_m2, g.band_state AS state,
            g.color_index AS colour, g.floor_from, g.floor_to, ST_AsBinary(g.geom) AS wkb
     FROM grid g JOIN admin_area a ON a.id = g.community_id
     WHERE g.plan_id = :plan AND g.grid_depth = :depth AND {_SEEN} ORDER BY a.code, g.code

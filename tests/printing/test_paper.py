@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from gis import plans, prints, staff
+from gis import plan_lineage, plans, prints, staff
 from gis.errors import InvalidInput, NotAllowed, NotFound, Unavailable
 from gis.models import Department, Grid, PostRow, Staff
 from gis.permissions import SYSTEM, Actor, Grant, Role
@@ -246,3 +246,19 @@ def test_pages_of_a_draft_show_who_would_go_on_there(session: Session, town: Sma
     future = words(printed(session, kind="boards", cells=(grid_ids(session)[0],)), 0)
     assert "欧阳明月" in future
     assert f"人员以{day:%Y-%m-%d}为准" in future
+
+
+def test_pages_of_a_draft_read_alone_as_among_all(session: Session, town: SmallTown) -> None:
+    make_plan(session, town, pieces=(2, 4), title="草案")
+    whole = printed(session, kind="boards")
+    for number, grid in enumerate(grid_ids(session)):
+        assert words(printed(session, kind="boards", cells=(grid,)), 0) == words(whole, number)
+
+
+def test_a_community_alone_goes_on_from_the_cells_that_it_would_among_all(session: Session, town: SmallTown) -> None:
+    draft = make_plan(session, town, pieces=(2, 4), title="草案")
+    whole = plan_lineage.origins(session, draft.id)
+    alone = [plan_lineage.origins(session, draft.id, communities=[one.id]) for one in town.communities]
+    assert all(alone)
+    assert alone[0] | alone[1] == whole
+    assert not alone[0].keys() & alone[1].keys()
