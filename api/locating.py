@@ -37,9 +37,9 @@ _PLAIN = re.compile(rb"lon=(-?\d{1,3}(?:\.\d{1,20})?)&lat=(-?\d{1,2}(?:\.\d{1,20
 
 BODY_S = 30.0
 """A body that takes longer is given up: so many are read at a time only."""
-AT_ONCE_BYTES = 200_000
-"""Numbers so few that a thread of their own would cost more than they do: half a millisecond."""
 _JSON = "application/json"
+AT_ONCE_BYTES = {kind: 100_000 if kind == _JSON else 200_000 for kind in many.READERS}
+"""Numbers so few that a thread of their own would cost more than they do: half a millisecond."""
 _OF_BROWSERS = frozenset({b"origin", b"sec-fetch-site"})
 
 
@@ -74,7 +74,7 @@ class ManyPoints:
             if patience.cancelled_caught:
                 return None
             work = partial(many.READERS[kind], given, index, view)
-            if kind != _JSON and len(given) <= AT_ONCE_BYTES:
+            if len(given) <= AT_ONCE_BYTES[kind]:
                 body = work()
             else:
                 body = await anyio.to_thread.run_sync(work, limiter=self.crunchers)

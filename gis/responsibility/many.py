@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from gis.errors import InvalidInput
-from gis.responsibility.arrow_body import points_of
+from gis.responsibility import arrow_body, json_body
 from gis.responsibility.book import View
 from gis.responsibility.responsibility import Responsibility
 
@@ -37,7 +36,7 @@ def by_json(body: bytes, index: Responsibility, view: View, *, threads: int = 1)
     InvalidInput
         ``locate.bad_body``, ``geotag.too_many``.
     """
-    lon, lat = _points_in_json(body)
+    lon, lat = json_body.points_of(body, most=MOST_IN_JSON)
     grounds = placed(index, view, lon, lat, threads=threads)
     occurring, cell = _occurring(grounds, len(index.ground_starts) - 1)
     told = b",".join(index.entries(occurring.tolist(), view))
@@ -60,7 +59,7 @@ def by_arrow(body: bytes, index: Responsibility, view: View, *, threads: int = 1
     InvalidInput
         ``locate.bad_body``.
     """
-    return _as_arrow(*points_of(body), index, view, threads=threads)
+    return _as_arrow(*arrow_body.points_of(body), index, view, threads=threads)
 
 
 def by_pairs(body: bytes, index: Responsibility, view: View, *, threads: int = 1) -> bytes:
@@ -182,26 +181,6 @@ def _batch(rows: Sequence[NDArray[Any]], values: Sequence[pa.Array], which: NDAr
 
 
 _WORDS = pa.array(REASONS)
-
-
-def _points_in_json(body: bytes) -> tuple[Floats, Floats]:
-    try:
-        points = orjson.loads(body)["points"]
-        if len(points) > MOST_IN_JSON:
-            raise InvalidInput("geotag.too_many", limit=MOST_IN_JSON, count=len(points))
-        if not set(map(len, points)) <= {2}:
-            raise ValueError("[longitude, latitude]")
-        return _column(points, 0), _column(points, 1)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidInput("locate.bad_body", reason=str(error)[:200]) from error
-
-
-def _column(points: list[list[float]], which: int) -> Floats:
-    numbers = map(itemgetter(which), points)
-    try:
-        return np.fromiter(numbers, dtype=np.float64, count=len(points))
-    except TypeError:  # null: no coordinate
-        return np.array([point[which] for point in points], dtype=np.float64)
 
 
 def _occurring(grounds: Grounds, count: int) -> tuple[Grounds, Grounds]:

@@ -69,7 +69,7 @@ class Responsibility(Book):
         self.ground_starts, self.ground_leaves = grounds
         self._starts, self._leaves = quick(self.ground_starts), quick(self.ground_leaves)
         self._views: dict[tuple[Sequence[str], Sequence[str], bool], View] = {}
-        self._entries: dict[int, bytes] = {}
+        self._entries: dict[bool, dict[int, bytes]] = {False: {}, True: {}}  # by whether they are brief
         self.dictionaries: dict[bool, Any] = {}  # by whether they are brief; kept by `gis.responsibility.many`
 
     def holds(self, at: datetime) -> bool:
@@ -175,18 +175,17 @@ class Responsibility(Book):
 
         In brief the id alone; null where cells are stacked.
         """
-        if view.is_brief:
-            ids = self.ground_table.column("cell").take(pa.array(grounds, type=pa.int32()))
-            return [b'{"cell":%s}' % (b"null" if one is None else b"%d" % one) for one in ids.to_pylist()]
-        if view.sees is not None:
+        if view.sees is not None and not view.is_brief:
             return [self._entry(ground, view) for ground in grounds]
-        known = self._entries
+        known = self._entries[view.is_brief]
         for ground in grounds:
             if ground not in known:
                 known[ground] = self._entry(ground, view)
         return [known[ground] for ground in grounds]
 
     def _entry(self, ground: int, view: View) -> bytes:
+        if view.is_brief:
+            return orjson.dumps({"cell": self.ground_table.column("cell")[ground].as_py()})
         leaves = self._leaves[self._starts[ground] : self._starts[ground + 1]]
         shown = [self._id[leaf] for leaf in leaves if view.shows(self._community[leaf])]
         row = {name: self.ground_table.column(name)[ground].as_py() for name in self.ground_table.schema.names}
