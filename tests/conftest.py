@@ -2,7 +2,8 @@
 
 The process that the user started owns the cluster's folder; workers of pytest-xdist are told where it is. The first
 test that asks for a database starts the cluster (`gis.embedded`, fsync off) and migrates the template; a lock file
-makes it happen once. The owner stops it at the end, and clears away what a killed earlier run left behind.
+makes it happen once. The owner stops it at the end, and clears away what a killed earlier run left behind. Where there
+is memory to spare the folder lies in it: a database takes 20 ms of one core to clone there, on a disk ten times that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -30,13 +32,18 @@ if TYPE_CHECKING:
 PREFIX = "wangge-tests-"
 TEMPLATE = "wangge_template"
 HOME = pytest.StashKey[Path]()
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes that `MEMORY` must have free to hold the cluster, which grows to a tenth of it."""
+SPARE = 10 << 30
+"""Bytes of memory that must be available besides: a run with two workers takes half of it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker is None:
         _clear_leftovers()
-        home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_best_folder()))
         home.chmod(0o755)  # as root the cluster runs under another account, which must get in
     else:
         home = Path(worker["wangge_home"])
@@ -45,6 +52,24 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["WANGGE_HOME"] = str(home)
     for name in [name for name in os.environ if name.startswith("WANGGE_") and name != "WANGGE_HOME"]:
         del os.environ[name]
+
+
+def _best_folder() -> Path:
+    """Where the cluster goes: into memory if it cannot run short there, else into the system's temporary folder."""
+    if not os.access(MEMORY, os.W_OK | os.X_OK) or shutil.disk_usage(MEMORY).free < ROOM:
+        return Path(tempfile.gettempdir())
+    is_spare = psutil.virtual_memory().available >= SPARE and all(limit >= SPARE for limit in _memory_limits())
+    return MEMORY if is_spare else Path(tempfile.gettempdir())
+
+
+def _memory_limits() -> Iterator[int]:
+    """Bytes that the control groups of this process allow, in both layouts and as a container sees its own."""
+    groups = [""] + [line.rpartition(":")[2] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    for group in groups:
+        for name in (f"{group}/memory.max", f"memory{group}/memory.limit_in_bytes"):
+            limit = Path("/sys/fs/cgroup", name.lstrip("/"))
+            if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
+                yield int(text)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -66,7 +91,7 @@ def _remove(home: Path) -> None:
 
 def _clear_leftovers() -> None:
     """Stop and remove the clusters of runs that were killed: their process is gone."""
-    for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for home in [*Path(tempfile.gettempdir()).glob(f"{PREFIX}*"), *MEMORY.glob(f"{PREFIX}*")]:
         pid = home.name.removeprefix(PREFIX).partition("-")[0]
         if home.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
             _remove(home)
@@ -104,7 +129,8 @@ def clone_of(home: Path, template: str) -> Iterator[str]:
     name = f"t_{uuid.uuid4().hex[:16]}"
     server = embedded.ensure(home, database="wangge", durable=False)
     with psycopg.connect(server, autocommit=True) as connection:
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        # Page by page through the log, which is the default, takes ten times as long.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
         connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield server.replace("/wangge?", f"/{name}?")
