@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, expect, sync_playwright
 
+from tests.browser.watchdog import limited
 from tests.conftest import clone_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,21 +187,58 @@ def on_desk(ask: Callable[..., Any], plan_id: int) -> dict[str, Any]:
     pytest.fail(f"the ground of plan {plan_id} was not surveyed within {FIRST_OPENING_S:.0f} s")
 
 
+BEYOND_S = 30.0
+"""What a test may take beyond its limit, if the alarm got lost, until its browser is killed."""
+CLOSING_S = 60.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Bound a test with its setup and teardown, even where the alarm of its limit is lost in Playwright's loop."""
+    marked = item.get_closest_marker("timeout")
+    limit = marked.args[0] if marked is not None else item.config.getoption("timeout") or item.config.getini("timeout")
+    with limited(float(limit) + BEYOND_S):
+        return (yield)
+
+
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     """The driver, patient in what it expects too."""
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as driver:
-        yield driver
+    manager = sync_playwright()
+    yield manager.start()
+    with limited(CLOSING_S), suppress(Error):
+        manager.__exit__()
 
 
 @pytest.fixture(scope="session")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """Debian's Chromium, drawing in software, with every name but the loopback's unknown to it."""
+def running(playwright: Playwright) -> Iterator[Callable[[], Browser]]:
+    """Gives the browser of this process; a new one if there is none yet or the last has died."""
+    started: list[Browser] = []
+
+    def newest() -> Browser:
+        if not started or not started[-1].is_connected():
+            started.append(_launch(playwright))
+        return started[-1]
+
+    yield newest
+    with limited(CLOSING_S), suppress(Error):
+        for browser in started:
+            browser.close()
+
+
+@pytest.fixture
+def chromium(running: Callable[[], Browser]) -> Browser:
+    """A browser that lives."""
+    return running()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    """Start Debian's Chromium, drawing in software, with every name but the loopback's unknown to it."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.fail("Chromium is missing: apt-get install chromium")
-    browser = playwright.chromium.launch(
+    return playwright.chromium.launch(
         executable_path=found,
         args=[
             "--no-sandbox",
@@ -210,8 +248,6 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ],
     )
-    yield browser
-    browser.close()
 
 
 Opener = Callable[..., Visit]
@@ -245,8 +281,14 @@ def visit(site: Site, chromium: Browser) -> Iterator[Opener]:
         return made
 
     yield opened
-    for one in visits:
-        one.context.close()
+    with limited(CLOSING_S) as killed:
+        try:
+            for one in visits:
+                one.context.close()
+        except Error:
+            # A browser that cannot close is killed, and the next test gets another; that is no fault of the page.
+            if not killed.is_set():
+                raise
     assert [stranger for one in visits for stranger in one.strangers] == []
     assert [complaint for one in visits for complaint in one.complaints] == []
 
