@@ -41,7 +41,7 @@ def _setting(session: Session, plan_id: int) -> Setting:
     known = {"plan": plan_id}
     town = last_import(session)  # before what it brought: one that ends meanwhile is seen next time
     communities = {
-        row.id: Community(row.id, row.code, row.name, _box(row), float(row.area))
+        row.id: Community(row.id, row.code, row.name, row.name_en, _box(row), float(row.area))
         for row in session.execute(text(COMMUNITIES), known)
     }
     compounds = {
@@ -127,7 +127,7 @@ FROM plan_edge WHERE plan_id = :plan ORDER BY id
 _LOCKS = "SELECT kind, item_id FROM plan_lock WHERE plan_id = :plan"
 _OUTLINES = f"SELECT ST_AsBinary(geom) FROM admin_area WHERE id IN ({MINE}) ORDER BY code"
 COMMUNITIES = f"""
-SELECT id, code, name, {_BOX.format("geom")}, ST_Area(CAST(geom AS geography)) AS area
+SELECT id, code, name, name_en, {_BOX.format("geom")}, ST_Area(CAST(geom AS geography)) AS area
 FROM admin_area WHERE id IN ({MINE}) ORDER BY code
 """
 _COMPOUNDS = f"""

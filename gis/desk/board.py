@@ -58,6 +58,7 @@ class Community:
     id: int
     code: str
     name: str | None
+    name_en: str | None
     bbox: tuple[float, float, float, float]
     ground_m2: float
 

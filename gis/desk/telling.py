@@ -72,7 +72,8 @@ def everything(board: Board) -> Told:
         "compounds": [compound(one) for one in setting.compounds.values()],
         "parts": [part(row) for row in board.parts.values()],
         "communities": [
-            {"id": one.id, "code": one.code, "name": one.name, "bbox": one.bbox, "ground_m2": round(one.ground_m2, 1)}
+            {"id": one.id, "code": one.code, "name": one.name, "name_en": one.name_en, "bbox": one.bbox,
+             "ground_m2": round(one.ground_m2, 1)}
             for one in setting.communities.values()
         ],
         "locked_all": ("all", 0) in board.locks,

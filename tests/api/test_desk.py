@@ -64,6 +64,7 @@ def test_a_plan_is_opened_with_all_that_a_page_needs(service: Any) -> None:
             "open_incidents", "bbox"} == desk["cells"][0].keys()  # fmt: skip
     assert all(cell["people"] == 1 for cell in desk["cells"])
     assert len(desk["communities"]) == 2
+    assert {"id", "code", "name", "name_en", "bbox", "ground_m2"} == desk["communities"][0].keys()
 
 
 def test_the_ground_is_kept_by_browsers_until_it_changes(service: Any) -> None:

@@ -42,6 +42,12 @@ def test_english_words_have_room_beside_the_map(visit: Opener, site: Site, size:
         box = tab.bounding_box()
         assert box is not None
         assert box["x"] + box["width"] <= side["x"] + side["width"], tab.inner_text()
+    page.get_by_role("tab", name="Grids").click()
+    expect(page.locator(".desk-cells tbody th").first).to_have_text(re.compile(r"^[A-Z][a-z]+ \d{3}$"))
+    for part in (page.locator(".desk-cells table"), page.get_by_role("searchbox", name="Find a code")):
+        box = part.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= side["x"] + side["width"]
 
 
 def test_looking_at_a_plan_in_force_and_editing_it_have_names_of_their_own(visit: Opener, site: Site) -> None:

@@ -70,6 +70,7 @@ def test_a_copy_is_mended_tried_and_stored(visit: Opener, site: Site) -> None:
     expect(wrong.locator(".fault-error")).to_have_count(0)
     turned = page.locator('.rules-preview [data-tier="1"]')
     expect(turned.locator(".changed .chip-over").first).to_be_visible()
+    expect(turned.locator(".changed .row-pick").first).to_have_text(re.compile(r"^\D+ \d{3}$"))
     turned.locator(".changed .row-pick").first.click()
     expect(page).to_have_url(re.compile("cells=\\d+"))
     put(page, "name_zh", "璧山：修订稿")

@@ -3,6 +3,8 @@
 import { useState } from "preact/hooks";
 import { named, number, percent, t, word } from "../../i18n";
 import { Icon } from "../../panels/icons";
+import type { Board } from "../board";
+import { nameByCode } from "../names";
 import type { ChangedCell, PostNeed, Preview, State, Sums, TierPreview } from "./shapes";
 
 const STATES: readonly State[] = ["in_band", "under", "over"];
@@ -37,7 +39,14 @@ function Bar({ label, sums, cells }: { label: string; sums: Sums; cells: number 
   );
 }
 
-function Changed({ cells, count, onGo }: { cells: ChangedCell[]; count: number; onGo: (cell: ChangedCell) => void }) {
+interface ChangedProps {
+  board: Board;
+  cells: ChangedCell[];
+  count: number;
+  onGo: (cell: ChangedCell) => void;
+}
+
+function Changed({ board, cells, count, onGo }: ChangedProps) {
   const [all, setAll] = useState(false);
   if (count === 0) return <p class="lack">{t("ruleset.nothing_changes")}</p>;
   const shown = all ? cells : cells.slice(0, FIRST_ROWS);
@@ -48,7 +57,7 @@ function Changed({ cells, count, onGo }: { cells: ChangedCell[]; count: number; 
         {shown.map((cell) => (
           <li key={cell.id}>
             <button type="button" class="row-pick" onClick={() => onGo(cell)}>
-              {cell.name || cell.code}
+              {cell.name || nameByCode(board, cell.code) || cell.code}
             </button>
             <span>{t("ruleset.households_n", { n: number(cell.households) })}</span>
             <span class={`chip chip-${cell.becomes}`}>
@@ -68,7 +77,7 @@ function Changed({ cells, count, onGo }: { cells: ChangedCell[]; count: number; 
   );
 }
 
-function Counts({ tier }: { tier: TierPreview }) {
+function Counts({ board, tier }: { board: Board; tier: TierPreview }) {
   const counts = tier.counts;
   if (!counts) return null;
   const none = counts.communities.filter(({ least }) => least === null);
@@ -86,7 +95,7 @@ function Counts({ tier }: { tier: TierPreview }) {
           <ul class="communities-off">
             {[...none, ...off].map((row) => (
               <li key={row.id}>
-                <strong>{row.name}</strong>{" "}
+                <strong>{named(board.communities.get(row.id) ?? row)}</strong>{" "}
                 {row.least === null
                   ? t("ruleset.none_fits", { households: number(row.households), way: row.way ?? "" })
                   : t("ruleset.cells_off", {
@@ -147,7 +156,13 @@ function Posts({ posts }: { posts: readonly PostNeed[] }) {
   );
 }
 
-export function PreviewView({ preview, onGo }: { preview: Preview; onGo: (cell: ChangedCell, depth: number) => void }) {
+interface PreviewProps {
+  board: Board;
+  preview: Preview;
+  onGo: (cell: ChangedCell, depth: number) => void;
+}
+
+export function PreviewView({ board, preview, onGo }: PreviewProps) {
   return (
     <div class="rules-preview" data-preview={preview.plan?.id ?? "in_force"}>
       {preview.unmatched.map((tier) => (
@@ -165,12 +180,17 @@ export function PreviewView({ preview, onGo }: { preview: Preview; onGo: (cell: 
             <>
               <Bar label={t("ruleset.before")} sums={tier.was} cells={tier.cells} />
               <Bar label={t("ruleset.after")} sums={tier.becomes} cells={tier.cells} />
-              <Changed cells={tier.changed} count={tier.changed_count} onGo={(cell) => onGo(cell, tier.depth)} />
+              <Changed
+                board={board}
+                cells={tier.changed}
+                count={tier.changed_count}
+                onGo={(cell) => onGo(cell, tier.depth)}
+              />
             </>
           ) : (
             <p class="lack">{t("ruleset.drawn_anew")}</p>
           )}
-          <Counts tier={tier} />
+          <Counts board={board} tier={tier} />
         </section>
       ))}
       <Posts posts={preview.posts} />

@@ -236,6 +236,7 @@ function Look({ desk, rules, blocked }: LookProps) {
         </p>
       ) : preview ? (
         <PreviewView
+          board={desk.board}
           preview={preview}
           onGo={(cell, depth) => {
             if (desk.board.tier(depth)) desk.depth.set(depth);
