@@ -368,6 +368,7 @@ def test_a_tile_that_many_ask_for_at_once_is_made_once(slow: tuple[Any, list[Any
         "query_string": b"",
         "headers": [(b"cookie", f"wangge_session={cookie}".encode()), (b"accept-encoding", b"gzip")],
     }
+
     async def ask_often() -> list[Any]:
         front = service.app.front.find(address(place))
         asked = [asyncio.ensure_future(front(dict(scope), None, None)) for _ in range(30)]
