@@ -9,11 +9,12 @@ is memory to spare the folder lies in it: a database takes 20 ms of one core to 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,13 +128,9 @@ def _migrate(url: str) -> None:
 def clone_of(home: Path, template: str) -> Iterator[str]:
     """Make a database like the template, yield its URL, drop it. Costs some 50 ms."""
     name = f"t_{uuid.uuid4().hex[:16]}"
-    server = embedded.ensure(home, database="wangge", durable=False)
-    with psycopg.connect(server, autocommit=True) as connection:
-        # Page by page through the log, which is the default, takes ten times as long.
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+    url = _create(home, name, template)
     try:
-        yield server.replace("/wangge?", f"/{name}?")
+        yield url
     finally:
         server = embedded.ensure(home, database="wangge", durable=False)  # a test may have stopped it
         with psycopg.connect(server, autocommit=True) as connection:
@@ -142,6 +139,37 @@ def clone_of(home: Path, template: str) -> Iterator[str]:
             ending += " AND usename = user"
             connection.execute(ending, [name])
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def made_once(home: Path, template: str, name: str, make: Callable[[str], Any]) -> Any:
+    """Fill a database in whichever process asks first; the others wait for it. To be cloned, as the template is.
+
+    Parameters
+    ----------
+    home : Path
+    template : str
+    name : str
+        Of the database: a word for what is in it.
+    make : callable
+        From the URL of the empty database to what is to be known of it, which goes through JSON. It leaves no
+        connection open.
+    """
+    known = home / f"{name}.json"
+    with (home / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            known.write_text(json.dumps(make(_create(home, name, template))), encoding="utf-8")
+    return json.loads(known.read_text(encoding="utf-8"))
+
+
+def _create(home: Path, name: str, template: str) -> str:
+    """Make a database like another, and give its URL."""
+    server = embedded.ensure(home, database="wangge", durable=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        # Page by page through the log, which is the default, takes ten times as long.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+    return server.replace("/wangge?", f"/{name}?")
 
 
 @pytest.fixture

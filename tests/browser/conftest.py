@@ -1,7 +1,8 @@
 """The real pages in Chromium, on the real server and a database of its own with a small town.
 
 The town is four communities of the demo town: divided, published, peopled, with some days of incidents. It is built
-once a process. Tests run in any order on it, so each looks only for what it made itself or what cannot change.
+once a run, and each process has a copy of its own. Tests run in any order on it, so each looks only for what it made
+itself or what cannot change.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, expect, sync_playwright
 
 from tests.browser.watchdog import limited
-from tests.conftest import clone_of
+from tests.conftest import clone_of, made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "browser-tests-2026"
@@ -90,10 +91,9 @@ def site(home: Path, template: str) -> Iterator[Site]:
     """The service with its town; stopped and dropped at the end."""
     if not (ROOT / "api/web/dist/planner/index.html").is_file():
         pytest.fail("the pages are not built: run scripts/setup, or `npm run build` in api/web")
-    with clone_of(home, template) as url:
-        plan_id = _build(url)
-        with serving(url) as base:
-            yield Site(base, plan_id, url)
+    plan_id = made_once(home, template, "four_communities", _build)
+    with clone_of(home, "four_communities") as url, serving(url) as base:
+        yield Site(base, plan_id, url)
 
 
 def _build(url: str) -> int:
