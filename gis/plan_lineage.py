@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import shapely
-from sqlalchemy import Row, bindparam, insert, select, text, update
+from sqlalchemy import Row, insert, select, text
 from sqlalchemy.orm import Session
 
 from gis import codes, rules
@@ -285,28 +285,28 @@ def _set_codes(session: Session, plan_id: int, final: Mapping[int, str]) -> None
     """Rename cells, and what was noticed about them with them."""
     if not final:
         return
-    table = Grid.__table__
-    connection = session.connection()
-    cells = list(final)
-    connection.execute(_RENAME_FINDINGS, {"plan": plan_id, "cells": cells, "codes": [final[cell] for cell in cells]})
-    # In two steps, because two cells may swap their codes and (plan_id, code) is unique at every moment.
-    connection.execute(
-        update(table).where(table.c.id.in_(list(final))).values(code=text("'~' || id"))  # type: ignore[arg-type]
-    )
-    connection.execute(
-        update(table).where(table.c.id == bindparam("cell")).values(code=bindparam("new_code")),  # type: ignore[arg-type]
-        [{"cell": cell, "new_code": code} for cell, code in final.items()],
-    )
+    renamed = {"plan": plan_id, "cells": list(final), "codes": list(final.values())}
+    for statement in (_RENAME_FINDINGS, _CLEAR_CODES, _RENAME_CELLS):
+        session.execute(statement, renamed)
     session.expire_all()
 
 
+_RENAMED = "unnest(CAST(:cells AS bigint[]), CAST(:codes AS text[])) AS renamed (id, code)"
+
 # One statement, because two cells may swap their codes.
 _RENAME_FINDINGS = text(
-    """
-    UPDATE plan_finding f SET key = renamed.code
-    FROM unnest(CAST(:cells AS bigint[]), CAST(:codes AS text[])) AS renamed (id, code) JOIN grid g ON g.id = renamed.id
+    f"""
+    UPDATE plan_finding f SET key = renamed.code FROM {_RENAMED} JOIN grid g ON g.id = renamed.id
     WHERE f.plan_id = :plan AND f.key = g.code
     """
+)
+
+# Here a code that another cell takes is cleared first: (plan_id, code) is unique at every moment.
+_CLEAR_CODES = text(
+    "UPDATE grid SET code = '~' || id WHERE plan_id = :plan AND id = ANY(:cells) AND code = ANY(:codes)"
+)
+_RENAME_CELLS = text(
+    f"UPDATE grid g SET code = renamed.code FROM {_RENAMED} WHERE g.plan_id = :plan AND g.id = renamed.id"
 )
 
 
