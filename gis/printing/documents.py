@@ -93,20 +93,22 @@ def _atlas(book: Book, look: Look, numbers: list[int], together: int) -> Iterato
 
 def _boards(book: Book, look: Look, numbers: list[int], together: int) -> Iterator[str]:
     """A notice board a grid: who answers for it, its map, and a QR."""
-    frame = _Frame.of_board(look.paper)
     digits = book.below.code_digits if book.below else 2
+    beside = 8 if look.paper.orientation == "landscape" else 4
     for at in range(0, len(numbers), together):
         sheets = []
         for number in numbers[at : at + together]:
             cell = book.cells[number]
             small = book.inside.get(cell.id, ())
+            frame = _Frame.of_board(look.paper, people=len(cell.people), lines=-(-len(small) // beside))
             leaders = [
                 {"code": one.code[-digits:], "names": "、".join(who.name for who in one.people if who.name)}
                 for one in small
             ]
-            sheets.append({"cell": cell, "svg": Markup(maps.board_map(book, number, frame.map)), "small": small,
-                           "leaders": leaders, "qr": Markup(qr(look.place_url, cell.code))})  # fmt: skip
-        yield _rendered("boards.html", book, look, frame, sheets)
+            sheets.append({"cell": cell, "svg": Markup(maps.board_map(book, number, frame.map)), "map": frame.map,
+                           "small": small, "leaders": leaders,
+                           "qr": Markup(qr(look.place_url, cell.code))})  # fmt: skip
+        yield _rendered("boards.html", book, look, _Frame.of(look.paper), sheets, beside=beside)
 
 
 def qr(template: str, code: str) -> str:
@@ -141,10 +143,13 @@ class _Frame:
         return cls(chart, (MARGIN_MM, top + chart[1] + 4, room[0], below), room, True)
 
     @classmethod
-    def of_board(cls, paper: Paper) -> _Frame:
+    def of_board(cls, paper: Paper, *, people: int, lines: int) -> _Frame:
+        """The map has what is left by the title, the people in rows, and the QR or the lines of micro-grids."""
         width, height = paper.size_mm
-        share = 0.56 if paper.orientation == "portrait" else 0.42
-        chart = (width - 2 * MARGIN_MM - 10, height * share)
+        rows = -(-people // (int((width - 2 * MARGIN_MM) / (48 * paper.factor)) or 1))
+        below = 22 + 8 + 27 * rows + max(41, 9 + 6.5 * lines)
+        high = height - MARGIN_MM - FOOT_MM - 8 - below * paper.factor
+        chart = (width - 2 * MARGIN_MM - 10, max(high, height * 0.36))
         return cls(chart, (0, 0, 0, 0), chart, False)
 
 
@@ -159,6 +164,7 @@ def _rendered(
     template: str, book: Book, look: Look, frame: _Frame, sheets: Sequence[Any], **more: Any
 ) -> str:  # fmt: skip
     width, height = look.paper.size_mm
+    columns, _ = _list_shape(look.paper)
     en = look.language == "en"
 
     def t(zh: Any, english: Any) -> Any:
@@ -168,6 +174,7 @@ def _rendered(
         "width": width, "height": height, "margin": MARGIN_MM, "head": HEAD_MM, "factor": look.paper.factor,
         "map_w": frame.map[0], "map_h": frame.map[1], "side_x": frame.side[0], "side_y": frame.side[1],
         "side_w": frame.side[2], "side_h": frame.side[3], "qr": 30 * look.paper.factor,
+        "list_w": (width - 2 * MARGIN_MM - 5 * (columns - 1)) / columns - 0.1,
     }  # fmt: skip
     css = _environment().from_string(_own("print.css")).render(**shape)
     return _environment().from_string(_own(template)).render(
@@ -185,8 +192,8 @@ def _stamp(book: Book, t: Any) -> str:
     if book.is_waiting:
         return str(
             t(
-                f"草案，未生效；人员按{day}在岗者由所延续的单元带入",
-                f"Draft, not in force; people of the cells it continues, {day}",
+                f"草案，尚未生效；责任人暂列所延续网格在{day}的在岗人员",
+                f"Draft, not in force; people as of {day} in the cells that it continues",
             )
         )
     since = _day(book.since) if book.since else "–"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
+import shapely.affinity
 
 from gis.printing.gathering import Book, Cell, Geometries
 from gis.printing.paper import bar_metres, scale_for
@@ -81,6 +82,40 @@ class View:
         return np.column_stack([(points[:, 0] - self.west), (self.north - points[:, 1])]) * (1000 / self.scale)
 
 
+@dataclass
+class Labels:
+    """Words on a map, none over another or beyond the frame: those that find no room are left out.
+
+    Those placed first stay, so what a page is about comes first.
+    """
+
+    view: View
+    taken: list[shapely.Geometry] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
+
+    def keep_free(self, west: float, north: float, east: float, south: float) -> None:
+        """Keep a piece of the paper for other things; in millimetres."""
+        self.taken.append(shapely.box(west, north, east, south))
+
+    def put(self, spot: np.ndarray, words: str, size: float, *, must: bool = False, turn: float = 0.0,
+            colour: str = "#22303a", halo: bool = True, bold: bool = False) -> bool:  # fmt: skip
+        """Place words with their middle on a spot; True if there was room, or if they must be there."""
+        x, y = float(spot[0]), float(spot[1])
+        wide, high = _width(words, size) / 2 + 0.3, size * 0.6
+        ground = shapely.affinity.rotate(shapely.box(x - wide, y - high, x + wide, y + high), turn, origin=(x, y))
+        frame = shapely.box(0, 0, self.view.width, self.view.height)
+        if not must and (not frame.contains(ground) or any(ground.intersects(other) for other in self.taken)):
+            return False
+        self.taken.append(ground)
+        self.drawn.append(_text(spot, words, size, colour=colour, turn=turn, halo=halo, bold=bold))
+        return True
+
+
+def _width(words: str, size: float) -> float:
+    """How long words are on paper, in millimetres: Chinese letters are square, others about half as wide."""
+    return sum(size if ord(letter) > 0x2E7F else size * 0.56 for letter in words)
+
+
 def page_map(book: Book, number: int, frame_mm: tuple[float, float], pages: Mapping[int, int]) -> tuple[str, int]:
     """The map of one grid, and its scale.
 
@@ -100,16 +135,22 @@ def page_map(book: Book, number: int, frame_mm: tuple[float, float], pages: Mapp
     near = [int(i) for i in tree.query(frame, predicate="intersects") if i != number]
     beside = [int(i) for i in tree.query(own, predicate="dwithin", distance=NEAR_M) if i != number]
     small = book.inside.get(cell.id, ())
+    labels = Labels(view)
+    for corner in _free(view):
+        labels.keep_free(*corner)
+    _codes(book, labels, small)
+    tabs = _neighbours(book, labels, beside, pages)
+    _street_names(book, labels, frame)
+    _names(book, labels, frame, own)
     body = [
         _fills(book, view, small, own),
         _ground(book, view, frame, own),
-        _lines(view, book.small[[one.ground for one in small]], "m"),
-        _lines(view, book.shapes[near], "n"),
-        _lines(view, book.communities.shapes, "c"),
-        _lines(view, np.array([own], dtype=object), "g"),
-        _names(book, view, small, own),
-        _street_names(book, view, frame),
-        _neighbours(book, view, beside, pages),
+        _borders(view, book.small[[one.ground for one in small]], "m"),
+        _borders(view, book.shapes[near], "n"),
+        _borders(view, book.communities.shapes, "c"),
+        _borders(view, np.array([own], dtype=object), "g"),
+        *labels.drawn,
+        *tabs,
         _furniture(view),
     ]
     return _svg(view, "".join(body), label=cell.label), view.scale
@@ -127,7 +168,7 @@ def index_map(book: Book, numbers: Sequence[int], frame_mm: tuple[float, float],
     size = max(1.6, min(3.6, 900 / max(len(numbers), 60) ** 1.25))
     labels = [_text(spot, str(pages[n]), size) for n, spot in zip(numbers, view.on_paper(spots), strict=True)]
     streets = _streets(book, view, shapely.box(*view.box), thin=0.35)
-    body = "".join(drawn) + streets + _lines(view, shapes, "n") + _lines(view, book.communities.shapes, "c")
+    body = "".join(drawn) + streets + _borders(view, shapes, "n") + _borders(view, book.communities.shapes, "c")
     return _svg(view, body + "".join(labels) + _furniture(view), label=book.title)
 
 
@@ -158,10 +199,16 @@ def _ground(book: Book, view: View, frame: shapely.Geometry, own: shapely.Geomet
     compounds = book.compounds.shapes[book.compounds.tree.query(frame, predicate="intersects")]
     return (
         _streets(book, view, frame)
-        + _lines(view, compounds, "k")
+        + _once(view, np.concatenate([shapely.boundary(compounds), _walls(book, frame)]), "k")
         + _lines(view, houses[~mine], "o")
         + _lines(view, houses[mine], "b")
     )
+
+
+def _walls(book: Book, frame: shapely.Geometry) -> Geometries:
+    at = book.barriers.tree.query(frame, predicate="intersects")
+    walls: Geometries = book.barriers.shapes[at[np.array(book.barriers.kinds, dtype=object)[at] == "wall"]]
+    return walls
 
 
 def _streets(book: Book, view: View, frame: shapely.Geometry, *, thin: float = 1.0) -> str:
@@ -173,51 +220,49 @@ def _streets(book: Book, view: View, frame: shapely.Geometry, *, thin: float = 1
         for ink, more in (("#b9b3a4", 0.5), (colour, 0.25)):
             width = f'stroke="{ink}" stroke-width="{wide * thin + more:.2f}"'
             drawn.append(_path(lines, f'fill="none" stroke-linecap="round" {width}'))
-    others = (("river", "w"), ("rail", "r"), ("wall", "k"))
-    for kind, name in others if thin == 1.0 else others[:2]:
+    for kind, name in (("river", "w"), ("rail", "r")):
         drawn.append(_lines(view, book.barriers.shapes[at[kinds == kind]], name))
     return "".join(drawn)
 
 
-def _names(book: Book, view: View, small: Sequence[Cell], own: shapely.Geometry) -> str:
-    """Micro-grids by the end of their code, houses and compounds by name where there is room."""
-    drawn = []
-    frame = shapely.box(*view.box)
+def _codes(book: Book, labels: Labels, small: Sequence[Cell]) -> None:
+    """Micro-grids by the end of their code; floors of one ground once."""
+    floors: dict[bytes, list[Cell]] = {}
+    for one in small:
+        ground = shapely.to_wkb(book.small[one.ground]) if one.floors else str(one.id).encode()
+        floors.setdefault(ground, []).append(one)
+    for cells in floors.values():
+        spot = shapely.get_coordinates(shapely.point_on_surface(book.small[cells[0].ground]))
+        labels.put(labels.view.on_paper(spot)[0], _short(cells, book), 3.2, bold=True, must=True)
+
+
+def _short(cells: Sequence[Cell], book: Book) -> str:
+    """The end of a micro-grid's code; of a stack those of the lowest and the uppermost."""
+    digits = book.below.code_digits if book.below else 2
+    ends = sorted(one.code[-digits:] for one in cells)
+    if len(ends) < 3 or not ends[0].isdigit() or not ends[-1].isdigit():
+        return "/".join(ends)
+    return f"{ends[0]}–{ends[-1]}" if int(ends[-1]) - int(ends[0]) == len(ends) - 1 else f"{ends[0]}…{ends[-1]}"
+
+
+def _names(book: Book, labels: Labels, frame: shapely.Geometry, own: shapely.Geometry) -> None:
+    """Compounds and houses by name, where there is room."""
+    view = labels.view
     per_mm = view.scale / 1000
-    for i in book.buildings.tree.query(own, predicate="intersects"):
-        name, shape = book.buildings.names[i], book.buildings.shapes[i]
-        west, south, east, north = shapely.bounds(shape)
-        short = _house_name(name)
-        if short and max(east - west, north - south) / per_mm > 1.0 * len(short) + 1:
-            spot = view.on_paper(shapely.get_coordinates(shapely.point_on_surface(shape)))[0]
-            drawn.append(_text(spot, short, 1.7, halo=False, colour="#3d4a52"))
     for i in book.compounds.tree.query(frame, predicate="intersects"):
         part = shapely.intersection(book.compounds.shapes[i], frame)
         west, _, east, _ = shapely.bounds(part)
         name = book.compounds.names[i]
         if name and (east - west) / per_mm > 2.2 * len(name):
             spot = view.on_paper(shapely.get_coordinates(shapely.point_on_surface(part)))[0]
-            drawn.append(_text(spot + np.array([0.0, 4.2]), name, 2.2, colour="#7a5a3a"))
-    done: set[tuple[float, float]] = set()
-    for one in small:
-        spot = view.on_paper(shapely.get_coordinates(shapely.point_on_surface(book.small[one.ground])))[0]
-        if one.floors is not None:
-            key = (round(float(spot[0]), 1), round(float(spot[1]), 1))
-            if key in done:
-                continue
-            done.add(key)
-        drawn.append(_text(spot, _short(one, book), 3.2, bold=True))
-    return "".join(drawn)
-
-
-def _short(one: Cell, book: Book) -> str:
-    """The end of a micro-grid's code; of a stack all ends."""
-    if one.floors is None:
-        return one.code[-(book.below.code_digits if book.below else 2) :]
-    digits = book.below.code_digits if book.below else 2
-    same = [other for other in book.inside.get(one.parent_id or 0, ()) if other.floors is not None
-            and shapely.equals(book.small[other.ground], book.small[one.ground])]  # fmt: skip
-    return "/".join(other.code[-digits:] for other in same[:3]) + ("…" if len(same) > 3 else "")
+            any(labels.put(spot + np.array([0.0, down]), name, 2.2, colour="#7a5a3a") for down in (4.2, -4.2, 7.5, 0.0))
+    for i in book.buildings.tree.query(own, predicate="intersects"):
+        shape = book.buildings.shapes[i]
+        west, south, east, north = shapely.bounds(shape)
+        short = _house_name(book.buildings.names[i])
+        if short and max(east - west, north - south) / per_mm > 1.0 * len(short) + 1:
+            spot = view.on_paper(shapely.get_coordinates(shapely.point_on_surface(shape)))[0]
+            labels.put(spot, short, 1.7, halo=False, colour="#3d4a52")
 
 
 def _house_name(name: str) -> str:
@@ -225,8 +270,9 @@ def _house_name(name: str) -> str:
     return name[-5:] if len(name) > 5 else name
 
 
-def _street_names(book: Book, view: View, frame: shapely.Geometry) -> str:
+def _street_names(book: Book, labels: Labels, frame: shapely.Geometry) -> None:
     """A name once along its longest piece in the frame."""
+    view = labels.view
     longest: dict[str, shapely.Geometry] = {}
     for i in book.barriers.tree.query(frame, predicate="intersects"):
         name = book.barriers.names[i]
@@ -236,7 +282,6 @@ def _street_names(book: Book, view: View, frame: shapely.Geometry) -> str:
         for part in parts:
             if part.length > longest.get(name, shapely.LineString()).length:
                 longest[name] = part
-    drawn = []
     for name, line in sorted(longest.items()):
         if line.length * 1000 / view.scale < 2.6 * len(name) + 6:
             continue
@@ -244,12 +289,12 @@ def _street_names(book: Book, view: View, frame: shapely.Geometry) -> str:
         before, at, after = view.on_paper(shapely.get_coordinates(ends))
         turn = float(np.degrees(np.arctan2(after[1] - before[1], after[0] - before[0])))
         turn = turn - 180 if turn > 90 else turn + 180 if turn < -90 else turn
-        drawn.append(_text(at, name, 2.3, colour="#6a5320", turn=turn))
-    return "".join(drawn)
+        labels.put(at, name, 2.3, colour="#6a5320", turn=turn)
 
 
-def _neighbours(book: Book, view: View, beside: Sequence[int], pages: Mapping[int, int]) -> str:
-    """Names of the neighbours on their ground, and a tab with the page of each at the edge of the map."""
+def _neighbours(book: Book, labels: Labels, beside: Sequence[int], pages: Mapping[int, int]) -> list[str]:
+    """Names of the neighbours on their ground; what comes back are tabs with the page of each at the map's edge."""
+    view = labels.view
     drawn: list[str] = []
     tabs: dict[str, list[tuple[float, str]]] = {"n": [], "e": [], "s": [], "w": []}
     middle = np.array([view.width, view.height]) / 2
@@ -260,13 +305,13 @@ def _neighbours(book: Book, view: View, beside: Sequence[int], pages: Mapping[in
             continue
         spot = view.on_paper(shapely.get_coordinates(shapely.point_on_surface(part)))[0]
         label = book.cells[number].name or book.cells[number].code[-3:]
-        drawn.append(_text(spot, label[:10], 2.5, colour="#5b6b75"))
+        labels.put(spot, label[:10], 2.5, colour="#5b6b75")
         if number in pages:
             edge, at = _edge(spot - middle, view)
             tabs[edge].append((at, str(pages[number])))
     for edge, found in tabs.items():
         drawn += _tabs(edge, sorted(found), view)
-    return "".join(drawn)
+    return drawn
 
 
 def _edge(way: np.ndarray, view: View) -> tuple[str, float]:
@@ -301,10 +346,22 @@ def _tabs(edge: str, found: list[tuple[float, str]], view: View) -> list[str]:
     return drawn
 
 
+def _bar(view: View) -> tuple[int, float]:
+    """The metres of the scale bar, and how long it is on paper."""
+    metres = bar_metres(view.scale, view.width / 4)
+    return metres, metres * 1000 / view.scale
+
+
+def _free(view: View) -> tuple[tuple[float, float, float, float], ...]:
+    """The paper of scale bar and north arrow: west, north, east, south."""
+    x, y = view.width - 9, view.height - 7
+    return (3, y - 5.5, 25 + _bar(view)[1], y + 5), (x - 6.6, 6, x + 6.6, 22.6)
+
+
 def _furniture(view: View) -> str:
     """Scale bar, north arrow and frame."""
-    metres = bar_metres(view.scale, view.width / 4)
-    long, y = metres * 1000 / view.scale, view.height - 7
+    metres, long = _bar(view)
+    y = view.height - 7
     words = f"{metres / 1000:g} km" if metres >= 1000 else f"{metres} m"
     half = long / 2
     bar = (
@@ -328,6 +385,17 @@ def _furniture(view: View) -> str:
 
 def _lines(view: View, shapes: Geometries, name: str) -> str:
     return _path(view.placed(shapes), f'class="{name}"') if len(shapes) else ""
+
+
+def _borders(view: View, shapes: Geometries, name: str) -> str:
+    """The borders of shapes, which the frame is none of."""
+    return _once(view, np.asarray(shapely.boundary(shapes), dtype=object), name)
+
+
+def _once(view: View, lines: Geometries, name: str) -> str:
+    """Lines, each once though two things share it: dashes drawn twice run together."""
+    inside = shapely.clip_by_rect(lines, *view.box)
+    return _lines(view, np.array([shapely.line_merge(shapely.union_all(inside))], dtype=object), name)
 
 
 def _path(shapes: Geometries, style: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pypdf
 import pytest
+import shapely
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -16,7 +19,7 @@ from gis import plan_lineage, plans, prints, staff
 from gis.errors import InvalidInput, NotAllowed, NotFound, Unavailable
 from gis.models import Department, Grid, PostRow, Staff
 from gis.permissions import SYSTEM, Actor, Grant, Role
-from gis.printing import documents, pdf
+from gis.printing import documents, maps, pdf
 from gis.printing.paper import SHEETS_MM, Paper, bar_metres, scale_for
 from gis.settings import Settings
 from tests.usecases.builders import LONG_AGO, NOW, SmallTown, make_plan, make_town
@@ -262,3 +265,44 @@ def test_a_community_alone_goes_on_from_the_cells_that_it_would_among_all(sessio
     assert all(alone)
     assert alone[0] | alone[1] == whole
     assert not alone[0].keys() & alone[1].keys()
+
+
+@pytest.mark.usefixtures("town")
+def test_a_list_of_grids_stands_in_columns_beside_one_another(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "_list_shape", lambda _paper: (2, 2))
+    at: dict[str, tuple[float, float]] = {}
+
+    def note(words: str, page: Any, place: Any, *_font: Any) -> None:
+        at[words.strip()] = (place[4] * page[0] + page[4], place[5] * page[3] + page[5])
+
+    reader = printed(session)
+    reader.pages[1].extract_text(visitor_text=note)
+    codes = list(session.scalars(select(Grid.code).where(Grid.id.in_(grid_ids(session))).order_by(Grid.code)))
+    spots = [next(spot for words, spot in at.items() if code in words) for code in codes]
+    assert spots[0][0] == spots[1][0] < float(reader.pages[1].mediabox.width) / 2 < spots[2][0] == spots[3][0]
+    assert (spots[0][1], spots[1][1]) == (spots[2][1], spots[3][1]), "a row of one line in either column"
+
+
+def view() -> maps.View:
+    return maps.View(west=0.0, north=100.0, scale=1000, width=100.0, height=100.0)
+
+
+def test_words_on_a_map_do_not_lie_over_one_another() -> None:
+    labels = maps.Labels(view())
+    assert labels.put(np.array([50.0, 50.0]), "文庙社区", 3.0)
+    assert not labels.put(np.array([55.0, 50.5]), "002", 3.0), "over the other"
+    assert labels.put(np.array([55.0, 50.5]), "01", 3.0, must=True), "what the page is about is always there"
+    assert not labels.put(np.array([98.0, 20.0]), "锦绣家园", 3.0), "beyond the frame"
+    labels.keep_free(0.0, 90.0, 30.0, 100.0)
+    assert not labels.put(np.array([10.0, 95.0]), "河", 3.0), "over the scale bar"
+    assert len(labels.drawn) == 2
+
+
+def test_a_border_that_two_cells_share_is_drawn_once_and_the_frame_is_none() -> None:
+    cells = np.array([shapely.box(20, 20, 50, 120), shapely.box(50, 20, 80, 120)], dtype=object)
+    drawn = maps._borders(view(), cells, "m")
+    assert drawn.count("M") == 3, drawn
+    ends = [tuple(map(float, pair.split(" "))) for pair in re.findall(r"[\d.]+ [\d.]+", drawn)]
+    assert sum(y == 0.0 for _, y in ends) == 3, "three borders end at the frame, and none runs along it"
