@@ -27,7 +27,7 @@ from gis.partition import bounds, enumeration
 from gis.partition.bounds import Floor
 from gis.partition.costs import breakdown
 from gis.partition.enumeration import MOST_ATOMS, ONE, Atoms, Prices
-from gis.partition.kernel import appraise_all
+from gis.partition.kernel import Terms, appraise_all
 from gis.partition.problem import Problem
 from gis.partition.search import Solution
 
@@ -123,6 +123,18 @@ class _Best:
     def offer(self, label: IntArray, cost: float) -> None:
         if cost < self.cost - TOLERANCE:
             self.label, self.cost = np.unique(label, return_inverse=True)[1].astype(np.int64), cost
+
+
+def warm() -> None:
+    """Compile the enumeration, or load what was compiled before, by proving a plan of four lots in a row."""
+    n, one = 4, np.arange(3)
+    terms = Terms(300.0, 500.0, 400.0, 100.0, *([1.0] * 12))
+    middle_m = np.column_stack([50.0 * np.arange(n), np.zeros(n)])
+    problem = Problem(
+        np.full(n, 200.0), np.full(n, 2500.0), np.full(n, 200.0), middle_m, np.full(n, -1), np.zeros(n, bool),
+        one, one + 1, np.full(n - 1, 50.0), np.full(n - 1, 50.0), np.ones(n - 1, bool), terms,
+    )  # fmt: skip
+    certify(problem, Solution(np.zeros(n, dtype=np.int64), 0.0))
 
 
 def certify(
