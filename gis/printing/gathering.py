@@ -61,7 +61,16 @@ class Cell:
     @property
     def label(self) -> str:
         """What people call it: its name, else its community and the end of its code."""
-        return self.name or f"{self.community} {self.code.removeprefix(self.community_code) or self.code}"
+        return self.name or f"{self.community} {self._end}"
+
+    @property
+    def label_en(self) -> str:
+        """The same in English, as far as there is a name in it."""
+        return self.name or f"{self.community_en or self.community} {self._end}"
+
+    @property
+    def _end(self) -> str:
+        return self.code.removeprefix(self.community_code) or self.code
 
 
 @dataclass(frozen=True)

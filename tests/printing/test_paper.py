@@ -165,7 +165,9 @@ def test_chosen_pages_name_only_printed_neighbours(session: Session) -> None:
 
 @pytest.mark.usefixtures("town")
 def test_english_pages(session: Session) -> None:
+    session.execute(text("UPDATE admin_area SET name_en = 'First Community' WHERE code = '210681001001'"))
     reader = printed(session, language="en", cells=tuple(grid_ids(session)[:1]))
+    assert words(reader, 2).startswith("FirstCommunity001")
     assert "Indexmap" in words(reader, 0)
     assert "Responsible" in words(reader, 2)
     assert "households" in words(reader, 2)
