@@ -115,10 +115,10 @@ export function lookOf(
 /** Numbers of colours such that neighbours differ, as far as there are colours. */
 export function colourCells(board: Board, depth: number): Map<Id, number> {
   const near = new Map<Id, Set<Id>>();
+  const home = new Map([...board.faces.values()].map((face) => [face, board.cellAt(face, depth)]));
   for (const { a, b } of board.edges.values()) {
-    if (!b) continue;
-    const [one, two] = [board.cellAt(a, depth), board.cellAt(b, depth)];
-    if (one === null || two === null || one === two) continue;
+    const [one, two] = [home.get(a), b && home.get(b)];
+    if (one == null || two == null || one === two) continue;
     for (const [from, to] of [
       [one, two],
       [two, one],

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { named, t, useLanguage, word } from "../i18n";
 import { MapView } from "../map/map_view";
+import { makeBareMap } from "../map/town_map";
 import { DraftDialog } from "../panels/draft_dialog";
 import { Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
@@ -74,7 +75,7 @@ function useHand(desk: DeskState): { layers: DeskLayers | null; hand: Hand | nul
       layers.close();
     };
   }, [map, desk]);
-  useEffect(() => made?.layers.again(), [language, made]);
+  useEffect(() => made?.layers.again(), [language]);
   return made ?? { layers: null, hand: null };
 }
 
@@ -220,7 +221,12 @@ export function Desk({ desk }: { desk: DeskState }) {
         <Tabs desk={desk} />
       </section>
       <div class="map-place">
-        <MapView extent={desk.plan.bbox} onReady={(map) => desk.map.set(map)} label={t("map.title")} />
+        <MapView
+          extent={desk.plan.bbox}
+          onReady={(map) => desk.map.set(map)}
+          label={t("map.title")}
+          make={makeBareMap}
+        />
         <Toolbar desk={desk} />
         <div class="desk-top">
           <View desk={desk} households={households} onHouseholds={toggle} />

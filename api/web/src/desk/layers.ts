@@ -16,7 +16,7 @@ import {
 import type { Id, Place } from "../api/types";
 import { BELOW_NAMES, BELOW_WATER, FONT_BOLD } from "../map/base_style";
 import { CHOSEN, INK, OUTLINE } from "../map/colours";
-import { EMPTY, setData, type TownMap } from "../map/town_map";
+import { EMPTY, setData, showBase, type TownMap } from "../map/town_map";
 import { colourCells, freeColour, lookOf } from "./colouring";
 import { boxOfTile, LAYER, lineTile } from "./line_tiles";
 import { cellName } from "./names";
@@ -57,6 +57,7 @@ export class DeskLayers {
   private hasHouseholds = false;
   private hasStacks = false;
   private isDrawn = false;
+  private isSeen = false;
   /** Which buildings bear signs, as they are drawn. */
   private signs = "";
   private frame = 0;
@@ -75,15 +76,18 @@ export class DeskLayers {
     );
     this.redraw("all");
     this.showSelection();
-    this.tellWhenSeen();
+    this.awaitCells();
   }
 
-  /** `data-cells="seen"` at the map's place, for whoever waits for the first picture of the cells. */
-  private tellWhenSeen(): void {
+  /** The cells come first; base map, names and signs follow. `data-cells="seen"` at the map's place tells when. */
+  private awaitCells(): void {
     const look = () => {
       if (!this.isDrawn || !this.map.isSourceLoaded("desk-cells")) return;
       this.map.off("render", look);
       this.map.getContainer().dataset.cells = "seen";
+      this.isSeen = true;
+      showBase(this.map);
+      this.redraw(new Set());
     };
     this.map.on("render", look);
     this.forget.push(() => this.map.off("render", look));
@@ -103,7 +107,14 @@ export class DeskLayers {
   private add(): void {
     const { map, desk } = this;
     const cells = { source: "desk-cells" };
-    map.addSource("desk-cells", { type: "geojson", data: EMPTY, promoteId: "key", tolerance: 0.2, maxzoom: 17 });
+    map.addSource("desk-cells", {
+      type: "geojson",
+      data: EMPTY,
+      promoteId: "key",
+      tolerance: 0.2,
+      buffer: 16,
+      maxzoom: 17,
+    });
     addProtocol(PROTOCOL, async ({ url }) => {
       const [z, x, y] = url.split("/").slice(-3).map(Number);
       return { data: lineTile(desk.board.linesIn(boxOfTile(z, x, y)), z, x, y) };
@@ -286,6 +297,7 @@ export class DeskLayers {
       void source.updateData({ remove: gone, add: [...drawn.values()] });
     }
     this.style();
+    if (!this.isSeen) return;
     this.label();
     const hasNewGround = this.groundStale;
     if (hasNewGround) this.drawGround();

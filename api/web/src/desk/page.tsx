@@ -6,6 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { type Problem, post } from "../api/client";
 import type { Session } from "../api/types";
 import { t, useLanguage } from "../i18n";
+import { beginBareMap } from "../map/town_map";
 import { mount } from "../pages/mount";
 import { Shell } from "../panels/shell";
 import { Failed, Waiting } from "../panels/states";
@@ -68,4 +69,5 @@ function Opening({ session }: { session: Session }) {
   return survey ? <SurveyState plan={plan} survey={survey} /> : <Waiting label={t("desk.opening")} />;
 }
 
+if (addressedNumber("plan") !== null) beginBareMap();
 mount(() => <Shell page="planner">{(session) => <Opening session={session} />}</Shell>);

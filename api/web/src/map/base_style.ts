@@ -285,3 +285,12 @@ export function baseStyle(origin: string): StyleSpecification {
   for (const layer of LAYERS) sources[layer] = { type: "vector", url: `${origin}/tiles/${layer}.json` };
   return { version: 8, sources, layers: [...underCells(), ...overCells(), ...names()] };
 }
+
+/** The same with nothing but paper to be seen: no tiles are fetched for layers that are hidden. */
+export function hiddenStyle(origin: string): StyleSpecification {
+  const style = baseStyle(origin);
+  const layers = style.layers.map((layer) =>
+    layer.type === "background" ? layer : { ...layer, layout: { ...layer.layout, visibility: "none" } },
+  );
+  return { ...style, layers: layers as LayerSpecification[] };
+}

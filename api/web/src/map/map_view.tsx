@@ -6,15 +6,16 @@ interface Props {
   extent: Box | null;
   onReady: (map: TownMap) => void;
   label: string;
+  make?: typeof makeMap;
 }
 
 /** The place of a map in a page; the map is made once and taken away with it. */
-export function MapView({ extent, onReady, label }: Props) {
+export function MapView({ extent, onReady, label, make = makeMap }: Props) {
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
     let map: TownMap | null = null;
     let gone = false;
-    makeMap(place.current!, extent).then((made) => {
+    make(place.current!, extent).then((made) => {
       map = made;
       if (gone) made.remove();
       else {

@@ -1,12 +1,20 @@
 /** A map of the town: base map, and ways to look at a place. What is drawn on it is put there by its siblings. */
 
 import "maplibre-gl/dist/maplibre-gl.css";
-import { type GeoJSONSource, Map as MapLibre, NavigationControl, ScaleControl, setWorkerUrl } from "maplibre-gl";
+import {
+  type GeoJSONSource,
+  Map as MapLibre,
+  type MapOptions,
+  NavigationControl,
+  ScaleControl,
+  type StyleSpecification,
+  setWorkerUrl,
+} from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import type { Box, Place } from "../api/types";
 import { t } from "../i18n";
 import { address, addressed } from "../state/address";
-import { baseStyle } from "./base_style";
+import { baseStyle, hiddenStyle } from "./base_style";
 import { addPictures } from "./pictures";
 
 setWorkerUrl(workerUrl);
@@ -38,17 +46,16 @@ function words(): Record<string, string> {
   };
 }
 
-/**
- * Make a map in `container`, north up, ready when the promise resolves.
- *
- * `container.dataset.map` says `busy` or `idle` (everything asked for is drawn), for whoever waits for the picture.
- */
-export function makeMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
-  const view = addressedView();
+/** A map, and when layers may be added to it. */
+interface Made {
+  map: TownMap;
+  loaded: Promise<unknown>;
+}
+
+function newMap(container: HTMLElement, style: StyleSpecification, options: Partial<MapOptions>): Made {
   const map = new MapLibre({
     container,
-    style: baseStyle(location.origin),
-    ...(view ?? { bounds: extent ?? WHOLE_COUNTRY, fitBoundsOptions: { padding: 24 } }),
+    style,
     locale: words(),
     localIdeographFontFamily: "Noto Sans CJK SC, PingFang SC, Microsoft YaHei, sans-serif",
     dragRotate: false,
@@ -58,6 +65,7 @@ export function makeMap(container: HTMLElement, extent: Box | null): Promise<Tow
     minZoom: 4,
     attributionControl: { compact: true },
     fadeDuration: 150,
+    ...options,
   });
   map.touchZoomRotate.disableRotation();
   map.keyboard.disableRotation();
@@ -73,16 +81,63 @@ export function makeMap(container: HTMLElement, extent: Box | null): Promise<Tow
   map.on("idle", () => {
     container.dataset.map = "idle";
   });
-  map.on("moveend", () => {
+  return { map, loaded: map.once("style.load").then(() => addPictures(map)) };
+}
+
+/** In its place: from now on the address bar follows what is another view. */
+async function placed({ map, loaded }: Made): Promise<TownMap> {
+  const view = () => {
     const { lng, lat } = map.getCenter();
-    address({ at: `${lng.toFixed(5)},${lat.toFixed(5)},${map.getZoom().toFixed(2)}` });
+    return `${lng.toFixed(5)},${lat.toFixed(5)},${map.getZoom().toFixed(2)}`;
+  };
+  let at = view();
+  map.on("moveend", () => {
+    if (view() === at) return;
+    at = view();
+    address({ at });
   });
-  return new Promise((resolve) => {
-    map.once("style.load", () => {
-      addPictures(map);
-      resolve(map);
-    });
-  });
+  await loaded;
+  return map;
+}
+
+const FIT = { padding: 24 };
+
+/**
+ * Make a map in `container`, north up, ready when the promise resolves.
+ *
+ * `data-map` at its element says `busy` or `idle` (everything asked for is drawn), for whoever waits for the picture.
+ */
+export function makeMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
+  const view = addressedView() ?? { bounds: extent ?? WHOLE_COUNTRY, fitBoundsOptions: FIT };
+  return placed(newMap(container, baseStyle(location.origin), view));
+}
+
+let begun: Made | null = null;
+
+/** Names do not fade in: each step would draw the whole map again. */
+const newBareMap = (): Made => newMap(document.createElement("div"), hiddenStyle(location.origin), { fadeDuration: 0 });
+
+/** Begin a bare map before there is a place for it: worker and graphics take a while to start. */
+export function beginBareMap(): void {
+  begun = newBareMap();
+}
+
+/** The same with nothing but paper until `showBase`, so that what others draw is seen first. */
+export function makeBareMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
+  const made = begun ?? newBareMap();
+  begun = null;
+  const { map } = made;
+  container.append(map.getContainer());
+  map.resize();
+  const view = addressedView();
+  if (view) map.jumpTo(view);
+  else map.fitBounds(extent ?? WHOLE_COUNTRY, { ...FIT, animate: false });
+  return placed(made);
+}
+
+/** Show the base map of a bare one. */
+export function showBase(map: TownMap): void {
+  for (const { id } of baseStyle(location.origin).layers) map.setLayoutProperty(id, "visibility", "visible");
 }
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
