@@ -97,6 +97,7 @@ def test_without_a_worker_the_service_does_it(service: Any) -> None:
     until(lambda: opened(service, wait=20)[0] == 200, "nobody has surveyed")
 
 
+@pytest.mark.slow
 def test_whose_worker_was_killed_is_taken_up_again(service: Any) -> None:
     state(service)
     context = multiprocessing.get_context("spawn")

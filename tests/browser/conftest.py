@@ -1,8 +1,8 @@
 """The real pages in Chromium, on the real server and a database of its own with a small town.
 
-The town is four communities of the demo town: divided, published, peopled, with some days of incidents. It is built
-once a run, and each process has a copy of its own. Tests run in any order on it, so each looks only for what it made
-itself or what cannot change.
+The town is four communities of the demo town: divided, published, surveyed, peopled, with some days of incidents. It is
+built once a run, and each process has a copy of its own. Tests run in any order on it, so each looks only for what it
+made itself or what cannot change.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def site(home: Path, template: str) -> Iterator[Site]:
 
 
 def _build(url: str) -> int:
-    from gis import showcase
+    from gis import showcase, survey_runs
     from gis.cleaning import clean
     from gis.db import make_engine, unit_of_work
     from gis.demo import incident_stream, make_town
@@ -132,6 +132,7 @@ def _build(url: str) -> int:
         stream = incident_stream(town, seed=1, start=now - timedelta(days=5), end=now, per_day=12)
         showcase.store_incidents(session, stream, now=now)
         showcase.sample_accounts(session, password=PASSWORD, now=now)
+    survey_runs.do_now(engine, plan_id, clock=survey_runs.utc_now)
     engine.dispose()
     return plan_id
 

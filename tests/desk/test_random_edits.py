@@ -98,6 +98,7 @@ def service(home: Path, built: Any, tmp_path: Path) -> Iterator[Any]:
         yield one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_draft_stays_whole_whatever_is_done_and_undone(service: Any, seed: int, tmp_path: Path) -> None:
     player = Player(service, seed)

@@ -404,6 +404,7 @@ def _count_statements(session: Session, work: Any) -> int:
     return len(seen)
 
 
+@pytest.mark.slow
 def test_the_sample_district_goes_in_and_in_again(session: Session) -> None:
     path = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "manhattan_cd3.gpkg"
     if not path.is_file() or "communities" not in town_file.layer_names(path):

@@ -85,6 +85,7 @@ def peopled(database: str) -> str:
     return database
 
 
+@pytest.mark.slow
 def test_several_processes_answer_alike_and_are_replaced_when_they_die(peopled: str) -> None:
     with serving(peopled, workers=2) as (base, parent):
         with httpx.Client(base_url=base, timeout=WAIT_S) as client:

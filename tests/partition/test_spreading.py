@@ -44,6 +44,10 @@ def dask(*words: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
+# Together, so that one cluster is enough.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spreading")]
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A scheduler and two workers with nannies, on this machine's own address."""
