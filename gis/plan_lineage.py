@@ -211,7 +211,14 @@ def _shared_area(old: Sequence[Row[Any]], new: Sequence[Row[Any]]) -> Iterable[t
         for o_at, n_at, shared in zip(o[keep].tolist(), n[keep].tolist(), area[keep].tolist(), strict=True)
         for i in old_at[o_at]
         for j in new_at[n_at]
+        if _floors_meet(old[i], new[j])
     ]
+
+
+def _floors_meet(one: Row[Any], other: Row[Any]) -> bool:
+    """Whether two cells of one ground have a floor in common; who names no end goes on to the ground, or to the top."""
+    spans = (one.floor_from, other.floor_to), (other.floor_from, one.floor_to)
+    return all(low is None or high is None or low <= high for low, high in spans)
 
 
 def _grounds(cells: Sequence[Row[Any]]) -> tuple[list[bytes], list[list[int]]]:

@@ -275,6 +275,16 @@ def test_what_was_noticed_is_renamed_with_its_cell(session):
     assert dict(found) == dict(zip(drawn.cells[0]["code"], range(2), strict=True))
 
 
+def test_the_floors_of_a_tower_follow_themselves_alone(session):
+    town = make_town(session)
+    publish(session, make_plan(session, town, stack=3))
+    again = make_plan(session, town, stack=3)
+    publish(session, again, since=NOW)
+    pairs = session.execute(text("SELECT from_id, to_id, kind, households_ratio FROM grid_lineage")).all()
+    assert {(row.kind, row.households_ratio) for row in pairs} == {("keep", 1.0)}
+    assert len(pairs) == session.scalar(text("SELECT count(*) FROM grid WHERE plan_id = :p"), {"p": again.id})
+
+
 def test_a_tower_cut_at_other_floors_gives_away_no_more_than_it_has(session):
     town = make_town(session)
     publish(session, make_plan(session, town, stack=3))
