@@ -58,6 +58,7 @@ def test_the_planners_page(visit: Opener, language: str) -> None:
     assert faults(page) == []
     for tab in ("violations", "cells"):
         page.locator(f"#tab-{tab}").click()
+        expect(page.locator(".spinner")).to_have_count(0)
         assert faults(page) == []
     page.locator("table .row-pick").first.click()
     expect(page.locator(".card")).to_be_visible()
