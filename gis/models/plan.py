@@ -146,6 +146,7 @@ class Grid(Base):
             name="fk_grid_parent",
         ),
         Index("ix_grid_community_id_grid_depth", "community_id", "grid_depth"),
+        Index("ix_grid_plan_id_community_id", "plan_id", "community_id"),
         Index("ix_grid_parent_id", "parent_id"),
         Index("ix_grid_code", "code"),
     )
