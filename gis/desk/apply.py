@@ -243,7 +243,7 @@ def _move(work: Work, assign: Assign, numbers: Mapping[int, int]) -> set[int]:
         at = board.cell_of(face)
         if face.cell != to:
             rows.faces[key] = replace(face, cell=to)
-        if not board.parts_on(face) and at != to:
+        if board.is_land(face) and at != to:
             touched |= {to} | ({at} if at is not None else set())
     for building, cuts in assign.cuts.items():
         touched |= _cut(work, rows, building, [(cut, numbers.get(cell, cell)) for cut, cell in cuts])

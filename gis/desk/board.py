@@ -338,6 +338,12 @@ class Board:
         parts = [self.parts[key] for key in self.parts_of.get(face.building, _NONE)]
         return sorted((part for part in parts if _overlap(face, part)), key=lambda part: part.id)
 
+    def is_land(self, face: Face) -> bool:
+        """Whether no part of a building stands on a face."""
+        if face.building is None:
+            return True
+        return not any(_overlap(face, self.parts[key]) for key in self.parts_of.get(face.building, _NONE))
+
     def cell_of(self, face: Face) -> int | None:
         """The cell that a face lies in; of a stack the one with the lowest id."""
         parts = self.parts_on(face)
@@ -349,7 +355,7 @@ class Board:
         found: set[int] = set()
         for one in self.stack(cell):
             for key in self.land_in.get(one, _NONE):
-                if not self.parts_on(self.faces[key]):
+                if self.is_land(self.faces[key]):
                     found.add(key)
             for part in self.parts_in.get(one, _NONE):
                 row = self.parts[part]

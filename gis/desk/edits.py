@@ -326,7 +326,7 @@ def _whole_stack(board: Board, assign: Assign, cell: Cell, target: Cell) -> None
     for one in board.stack(cell.id):
         assign.parts |= dict.fromkeys(sorted(board.parts_in.get(one, _NONE)), target.id)
     for face in board.faces_in(cell.id):
-        if not board.parts_on(face):
+        if board.is_land(face):
             assign.land[face.id] = target.id
 
 
@@ -426,7 +426,7 @@ def _cut(work: Work, edit: Edit) -> tuple[Assign, Summary]:
     sides = _sides_of(ground, line)
     if len(sides) < 2:
         raise InvalidInput("edit.line_does_not_cut", cell=cell.code)
-    land = [face.id for face in _own_faces(work.board, cell) if not work.board.parts_on(face)]
+    land = [face.id for face in _own_faces(work.board, cell) if work.board.is_land(face)]
     split(work, land, [line])
     board = work.board
     side = _side_of_faces(board, _own_faces(board, cell), sides)

@@ -203,7 +203,7 @@ def _land(board: Board, assign: Assign, wants: Mapping[str, _Want], lowest: Mapp
     if not codes:
         return
     communities = {want.community for want in wants.values()}
-    faces = [face for face in board.faces.values() if face.community in communities and not board.parts_on(face)]
+    faces = [face for face in board.faces.values() if face.community in communities and board.is_land(face)]
     if not faces:
         return
     tree = shapely.STRtree(shapely.from_wkb([wants[code].ground for code in codes]))
@@ -265,7 +265,7 @@ def _tidy(work: Work) -> None:
         if cell in board.lowest_cells and board.plot(cell) == cell and board.figures[cell].pieces > 1:
             pieces = _pieces(board, board.faces_in(cell))
             for piece in sorted(pieces, key=lambda one: -sum(face.area_m2 for face in one))[1:]:
-                if not any(board.parts_on(face) for face in piece):
+                if all(board.is_land(face) for face in piece):
                     stack = set(board.stack(cell))
                     scattered(board, assign, piece, lambda one, stack=stack: one not in stack)  # type: ignore[misc]
     if assign.land:

@@ -84,7 +84,7 @@ def everything(board: Board) -> Told:
 
 def land(board: Board) -> list[list[int | None]]:
     """Faces that no part stands on, and the cell of each: what `gis.desk.columns` leaves out."""
-    return [[key, board.cell_of(face)] for key, face in board.faces.items() if not board.parts_on(face)]
+    return [[key, board.cell_of(face)] for key, face in board.faces.items() if board.is_land(face)]
 
 
 def faces(board: Board, rows: list[Face]) -> list[Told]:
