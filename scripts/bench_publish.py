@@ -37,7 +37,8 @@ IN_A_ROW = 60
 """So many answers by the new plan, over as many connections, count as all processes."""
 LIMIT_S = 600.0
 UNCHECKED_FROM = 5_000
-"""From so many grids on the draft's ground is not checked before it is published: made-up ground has no faults."""
+"""From so many grids on the draft's ground is not checked before it is published, since made-up ground has no faults,
+and a cell has one building: filling the database takes longer than all that is measured."""
 
 
 @click.command("publish")
@@ -47,7 +48,8 @@ UNCHECKED_FROM = 5_000
 @pass_program
 def command(program: Program, grids: int, seconds: float, as_json: bool) -> None:
     """Publish a plan under load: how soon every process answers by it, and how many requests failed."""
-    with bench_database(program.settings, grids=grids, buildings_of_a_cell=2) as town:
+    buildings = 1 if grids >= UNCHECKED_FROM else 2
+    with bench_database(program.settings, grids=grids, buildings_of_a_cell=buildings) as town:
         told = measured(program, town, seconds=seconds)
     if as_json:
         print_json(told)
