@@ -37,18 +37,15 @@ def points_of(body: bytes, *, most: int) -> tuple[Floats, Floats]:
     InvalidInput
         ``locate.bad_body``, ``geotag.too_many``.
     """
-    lon, lat = _plain_points(body) or _any_points(body, most)
-    if len(lon) > most:
-        raise InvalidInput("geotag.too_many", limit=most, count=len(lon))
-    return lon, lat
+    return _plain_points(body, most) or _any_points(body, most)
 
 
-def _plain_points(body: bytes) -> tuple[Floats, Floats] | None:
+def _plain_points(body: bytes, most: int) -> tuple[Floats, Floats] | None:
     given = np.frombuffer(body, dtype=np.uint8)
     digits = np.empty(len(body), dtype=np.uint8)
     ends = np.empty(2 * (len(body) // _SHORTEST_POINT + 1) + 1, dtype=np.int32)
     count = _cut(given, digits, ends)
-    if count <= 0:
+    if not 0 < count <= 2 * most:
         return None
     numbers = pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(digits)).cast(pa.float64())
     pairs = numbers.to_numpy().reshape(-1, 2)
@@ -134,20 +131,23 @@ def _copied(given: Bytes, at: int, digits: Bytes, put: int) -> tuple[int, int]:
         digits[put] = _MINUS
         at, put = at + 1, put + 1
     whole = at
-    while at < len(given) and _ZERO <= given[at] <= _NINE:
-        digits[put] = given[at]
-        at, put = at + 1, put + 1
+    at, put = _digits(given, at, digits, put)
     if at == whole or at > whole + _LONGEST_NUMBER or (given[whole] == _ZERO and at > whole + 1):
         return -1, put
     if at < len(given) and given[at] == _POINT:
         digits[put] = _POINT
-        at, put = at + 1, put + 1
-        part = at
-        while at < len(given) and _ZERO <= given[at] <= _NINE:
-            digits[put] = given[at]
-            at, put = at + 1, put + 1
+        part = at + 1
+        at, put = _digits(given, part, digits, put + 1)
         if at == part:
             return -1, put
+    return at, put
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _digits(given: Bytes, at: int, digits: Bytes, put: int) -> tuple[int, int]:
+    while at < len(given) and _ZERO <= given[at] <= _NINE:
+        digits[put] = given[at]
+        at, put = at + 1, put + 1
     return at, put
 
 
