@@ -22,6 +22,7 @@ from gis.permissions import SYSTEM, Actor, Grant, Role
 from gis.printing import documents, maps, pdf
 from gis.printing.paper import SHEETS_MM, Paper, bar_metres, scale_for
 from gis.settings import Settings
+from gis.worktime import CHINA
 from tests.usecases.builders import LONG_AGO, NOW, SmallTown, make_plan, make_town
 
 MM = 72 / 25.4
@@ -246,7 +247,7 @@ def test_pages_of_a_draft_show_who_would_go_on_there(session: Session, town: Sma
     assert "草案" in first
     others = words(printed(session, kind="boards", cells=(grid_ids(session)[1],)), 0)
     assert "欧阳明月" not in others
-    day = NOW + timedelta(days=9)
+    day = (NOW + timedelta(days=9)).astimezone(CHINA)
     plans.publish(session, draft.id, effective_from=day, actor=SYSTEM, now=NOW)
     future = words(printed(session, kind="boards", cells=(grid_ids(session)[0],)), 0)
     assert "欧阳明月" in future

@@ -173,10 +173,10 @@ INDEXED = {
     "of one category long ago": ("category = '0203' AND reported_at < '2025-03-01'", "ix_incident_category_period"),
     "ended lately": ("closed_at > '2026-03-05 12:00+00'", "ix_incident_closed_at"),
     "open ones on the map": (
-        "closed_at IS NULL AND geom && ST_MakeEnvelope(124.1501, 39.86, 124.1502, 39.87, 4326)",
+        "closed_at IS NULL AND geom && ST_MakeEnvelope(124.1501, 39.86, 124.15011, 39.87, 4326)",
         "ix_incident_open_geom",
     ),
-    "all on the map": ("geom && ST_MakeEnvelope(124.1501, 39.86, 124.1502, 39.87, 4326)", "idx_incident_geom"),
+    "all on the map": ("geom && ST_MakeEnvelope(124.1501, 39.86, 124.15011, 39.87, 4326)", "idx_incident_geom"),
 }
 
 
