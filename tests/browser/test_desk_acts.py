@@ -384,7 +384,7 @@ def test_a_new_compound_comes_by_an_import_and_becomes_a_grid(ask: Ask, visit: O
     expect(checks).to_contain_text("没有")
     arrive(site)
     bar = page.locator(".arrivals")
-    expect(bar).to_contain_text("4 栋新楼、304 户", timeout=60_000)  # heard with the next poll
+    expect(bar).to_contain_text("4 栋新楼、304 户", timeout=180_000)  # heard with the next poll
     unplaced = page.locator('[data-check="check.unassigned"]')
     expect(unplaced).to_have_count(4)
     bar.get_by_role("button", name="纳入草案").click()

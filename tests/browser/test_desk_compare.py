@@ -11,7 +11,7 @@ from tests.browser.conftest import Opener, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-SURVEY_MS = 60_000
+SURVEY_MS = 180_000
 
 
 def test_a_draft_of_a_draft_is_compared_with_that_one_first(visit: Opener, site: Site) -> None:

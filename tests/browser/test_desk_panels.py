@@ -11,7 +11,7 @@ from tests.browser.conftest import Opener, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-OPENING_MS = 60_000
+OPENING_MS = 180_000
 
 
 def test_a_fault_is_told_with_names_beside_a_way_there(visit: Opener, site: Site) -> None:

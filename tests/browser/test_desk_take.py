@@ -16,7 +16,7 @@ from tests.browser.conftest import Opener, Site, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-WORK_MS = 90_000
+WORK_MS = 180_000
 """Taking a division surveys its ground; printing lays out pages."""
 COMMUNITY = "210699001004"
 

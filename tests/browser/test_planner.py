@@ -11,7 +11,7 @@ from tests.browser.conftest import Opener, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-RUN_MS = 90_000
+RUN_MS = 180_000
 """The worker compiles the search when nobody did before."""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gis.notices import APPLICATION, Notices
 
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 def _notify(url: str, channel: str, payload: str) -> None:

@@ -69,7 +69,7 @@ class Planner:
         self.random = random.Random(seed)
         self.plan = plan
         origin = f"http://127.0.0.1:{server.port}"
-        self.http = httpx.Client(base_url=origin, headers={"Origin": origin}, timeout=5.0)
+        self.http = httpx.Client(base_url=origin, headers={"Origin": origin}, timeout=60.0)
         self.acknowledged: dict[str, dict[str, Any]] = {}
         self.refused: set[str] = set()
         self.was_answered = threading.Event()
@@ -148,7 +148,7 @@ def test_no_acknowledged_edit_is_lost_and_none_is_half_done(server: Server, buil
         struck = _strike(server, planner)
     finally:
         stop.set()
-        working.join(60)
+        working.join(240)
     assert struck == SERVERS + SESSIONS
     with unit_of_work(engine) as session:
         assert_whole(session, planner.plan)
@@ -168,7 +168,7 @@ def _strike(server: Server, planner: Planner) -> int:
     with psycopg.connect(server.url, autocommit=True) as connection:
         for kind in kinds:
             planner.was_answered.clear()
-            assert planner.was_answered.wait(120)
+            assert planner.was_answered.wait(240)
             # Somewhere in the next edit.
             threading.Event().wait(chance.uniform(0.0, 0.08))
             if kind == "server":

@@ -358,7 +358,7 @@ def test_gdal_reads_it_as_qgis_does(service: Any) -> None:
         # In a process of its own: GDAL waits for its answers with Python's lock in hand.
         outcome = subprocess.run(
             [sys.executable, "-c", _GDAL, f"OAPIF:{address}/ogc", f"viewer:{secret}", WEST],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
     assert outcome.returncode == 0, outcome.stderr[-2000:]
     said = json.loads(outcome.stdout)
@@ -372,7 +372,7 @@ _GDAL = """
 import json, sys
 import pyogrio
 address, user, box = sys.argv[1:]
-pyogrio.set_gdal_config_options({"GDAL_HTTP_USERPWD": user, "GDAL_HTTP_AUTH": "BASIC", "GDAL_HTTP_TIMEOUT": "20"})
+pyogrio.set_gdal_config_options({"GDAL_HTTP_USERPWD": user, "GDAL_HTTP_AUTH": "BASIC", "GDAL_HTTP_TIMEOUT": "120"})
 layers = [str(name) for name in pyogrio.list_layers(address)[:, 0]]
 frame = pyogrio.read_dataframe(address, layer="buildings", PAGE_SIZE=5)
 box = tuple(map(float, box.split(",")))

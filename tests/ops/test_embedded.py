@@ -93,7 +93,7 @@ def test_processes_that_start_it_at_once_get_one_server(own_home: Path) -> None:
     embedded.stop(own_home)
     program = "import sys; from pathlib import Path; from gis import embedded; embedded.ensure(Path(sys.argv[1]))"
     starters = [subprocess.Popen([sys.executable, "-c", program, str(own_home)]) for _ in range(3)]
-    assert [starter.wait(60) for starter in starters] == [0, 0, 0]
+    assert [starter.wait(240) for starter in starters] == [0, 0, 0]
     assert embedded.status(own_home).state == "running"
 
 

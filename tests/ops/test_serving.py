@@ -56,7 +56,7 @@ def wait_until(state: Any) -> None:
 
 def _answers(base: str) -> bool:
     try:
-        return httpx.get(f"{base}/healthz", timeout=5).status_code == 200
+        return httpx.get(f"{base}/healthz", timeout=30).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -66,7 +66,7 @@ def children(pid: int) -> set[int]:
     try:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return {int(child) for child in listed if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return set()
 
 
@@ -106,7 +106,7 @@ def test_several_processes_answer_alike_and_are_replaced_when_they_die(peopled: 
 def _is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
         return False
 
 

@@ -65,19 +65,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for process in reversed(running):
             process.terminate()
         for process in running:
-            process.wait(30)
+            process.wait(120)
 
 
 @pytest.fixture
 def cluster(address: str) -> str:
     """The same with both workers there: to start, or to come back from death, may take longer than a run waits."""
-    with Client(address, timeout=60, set_as_default=False) as client:
+    with Client(address, timeout=120, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=120)
     return address
 
 
 def wait_for(find: Callable[[], str | None]) -> str:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         try:
             if found := find():
@@ -195,7 +195,7 @@ def gone(process: int) -> str | None:
     """Say so once a process has ended, even if nobody has asked how."""
     try:
         return "dead" if "\nState:\tZ" in Path(f"/proc/{process}/status").read_text(encoding="utf-8") else None
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return "gone"
 
 

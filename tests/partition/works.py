@@ -25,7 +25,7 @@ def refuse(job: int, _signals: Signals) -> int:
 
 
 def run_till_enough(job: int, signals: Signals) -> int:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not signals.enough():
         signals.progress(0.5, float(job))
         assert time.monotonic() < deadline

@@ -97,7 +97,7 @@ def test_the_package_that_maplibre_uses_reads_it(tmp_path: Path) -> None:
         console.log(JSON.stringify({ tilejson, size: tile.data.byteLength }));
     """
     command = ["node", "--input-type=module", "-e", script, str(out), str(z), str(x), str(y)]
-    ran = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False, timeout=240)
     assert ran.returncode == 0, ran.stderr
     read = json.loads(ran.stdout)
     assert read["size"] == len(gzip.decompress(packed))

@@ -347,7 +347,7 @@ def slow(service: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, l
 
     def make(*given: Any) -> Kept:
         begun.append(given[2])
-        assert go.wait(20)
+        assert go.wait(240)
         made: Kept = real(*given)
         return made
 

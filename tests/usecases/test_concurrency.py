@@ -32,7 +32,7 @@ def both(engine: Engine, *works: Callable[[Session], object]) -> list[str]:
         try:
             with unit_of_work(engine) as session:
                 session.execute(text("SELECT 1"))
-                gate.wait(10)
+                gate.wait(120)
                 work(session)
             outcomes[n] = "done"
         except GridError as error:
@@ -42,7 +42,7 @@ def both(engine: Engine, *works: Callable[[Session], object]) -> list[str]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     return sorted(outcomes)
 
 
@@ -136,7 +136,7 @@ def test_an_announcement_goes_out_with_the_commit(own_engine):
         with unit_of_work(own_engine) as session:
             plans.publish(session, draft, actor=SYSTEM, now=NOW)
             assert list(driver.notifies(timeout=0.05)) == []
-        heard = list(driver.notifies(timeout=5, stop_after=1))
+        heard = list(driver.notifies(timeout=120, stop_after=1))
         assert [(notice.channel, notice.payload) for notice in heard] == [("wangge_plan", str(draft))]
     finally:
         listener.invalidate()

@@ -28,7 +28,7 @@ from tests.usecases.builders import LAT, LON, NOW
 from tests.usecases.test_responsibility import START, build_town
 
 
-def until(is_so: Callable[[], Any], *, seconds: float = 15.0) -> Any:
+def until(is_so: Callable[[], Any], *, seconds: float = 120.0) -> Any:
     """Wait for a state."""
     ends = time.monotonic() + seconds
     while not (found := is_so()):
@@ -126,7 +126,7 @@ def _get(folder: str, entered: Any, made: Any) -> None:
     def build(part: Path) -> None:
         with made.get_lock():
             made.value += 1
-        entered.wait(10)
+        entered.wait(120)
         (part / "content").write_text("whole")
 
     assert (ArtifactStore(Path(folder)).get("cells", "k1", build) / "content").read_text() == "whole"
@@ -141,7 +141,7 @@ def test_two_processes_that_want_the_same_make_it_once(tmp_path: Path) -> None:
     until(lambda: made.value)
     entered.set()
     for process in processes:
-        process.join(20)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert made.value == 1
     assert [path.name for path in (tmp_path / "cells").iterdir()] == ["k1"]
@@ -306,7 +306,7 @@ def test_readers_see_one_version_or_the_other_while_it_is_swapped(
     until(lambda: len(seen) == 2)
     stop.set()
     for reader in readers:
-        reader.join(10)
+        reader.join(120)
     assert not faults
     assert {plan for plan, _ in seen} == {built[1], again}
     assert len({version for _, version in seen}) == 2
