@@ -110,7 +110,7 @@ class Guard:
             return 400, "http.bad_request", {}
         limit = self._limit(request.scope["path"])
         if int(length) > limit:
-            code = "geotag.upload_too_large" if request.scope["path"] in self.uploads else "http.too_large"
+            code = "file.upload_too_large" if request.scope["path"] in self.uploads else "http.too_large"
             return 413, code, {"limit_mb": round(limit / 1e6, 1)}
         return None
 

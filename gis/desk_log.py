@@ -20,7 +20,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
-from gis import desk_rows, listing, messages, plan_steps
+from gis import desk_rows, holds, listing, messages, plan_steps
 from gis.db import audit
 from gis.desk import edits, from_division, telling
 from gis.desk.apply import Cut, Work
@@ -32,7 +32,6 @@ from gis.models import AdminArea, Plan, PlanDesk, PlanEdit, PlanLock
 from gis.permissions import Action, Actor, may, scopes
 from gis.plan_storing import locked_draft, next_ids, part_ids
 
-LOCK = 7_306_812  # any number of our own: one surveys a plan, the others wait
 FEW_CELLS = 40
 """A plan with so many lowest cells is surveyed while one waits: half a second."""
 MOST_TO_CATCH_UP = 200
@@ -169,7 +168,7 @@ def hold(session: Session, plan_id: int, *, is_quick: bool = False) -> None:
     if not is_quick:
         session.execute(text("SET LOCAL lock_timeout = '15min'"))
         session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-    session.execute(text("SELECT pg_advisory_xact_lock(:kind, :plan)"), {"kind": LOCK, "plan": plan_id % 2**31})
+    holds.wait_for(session, holds.SURVEY, plan_id)
 
 
 _UNDER_WAY = text("SELECT EXISTS (SELECT FROM plan_survey WHERE plan_id = :plan AND state <> 'done')")

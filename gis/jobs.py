@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from gis import (
     desk_log,
     desk_rows,
+    file_runs,
     geotag_runs,
     incident_tally,
     plan_redraw,
@@ -36,7 +37,7 @@ from gis import (
 )
 from gis.db import audit, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
-from gis.models import GeotagRun, Plan, PlanRun, PlanSurvey, ProposalRun
+from gis.models import FileRun, Plan, PlanRun, PlanSurvey, ProposalRun
 from gis.permissions import SYSTEM, Actor
 from gis.plan_redraw import Wish
 from gis.rule_set import RuleSet
@@ -108,9 +109,10 @@ def _with_tasks(app: App) -> App:
     @tasks.periodic(cron="*/5 * * * *")
     @tasks.task(name="sweep", pass_context=True, queue=UPKEEP, queueing_lock="sweep")
     def sweep(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate tells when it was due)
-        """Take away results of geotagging, and prints, that have expired."""
+        """Take away files that were handed in and what became of them, and prints, that have expired."""
         of = context.additional_context
-        geotag_runs.sweep(of["engine"], settings=of["settings"], now=_now())
+        geotag_runs.bury(of["engine"], now=_now())
+        file_runs.sweep(of["engine"], settings=of["settings"], now=_now())
         prints.sweep(of["settings"])
 
     @tasks.periodic(cron="*/5 * * * *")
@@ -269,14 +271,14 @@ def _revive_surveys(engine: Engine, jobs: App) -> None:
 
 def request_geotag(
     session: Session,
-    handed: geotag_runs.Handed,
+    handed: file_runs.Handed,
     wanted: geotag_runs.Wanted,
     *,
     settings: Settings,
     jobs: App,
     actor: Actor,
     now: datetime,
-) -> GeotagRun:
+) -> FileRun:
     """A file is handed in to be geotagged, and its run queued, in the session's transaction.
 
     Raises

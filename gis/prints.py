@@ -247,7 +247,7 @@ def _actor(session: Session, user_id: int | None, now: datetime) -> Actor:
         return SYSTEM
     owner = session.get_one(UserAccount, user_id)
     if not owner.is_active:
-        raise NotAllowed("geotag.owner_locked", actor=owner.username)
+        raise NotAllowed("file.owner_locked", actor=owner.username)
     return accounts.actor_of(session, owner, now=now)
 
 

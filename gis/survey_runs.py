@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
-from gis import desk_log, messages
+from gis import desk_log, holds, messages
 from gis.db import make_engine, unit_of_work
 from gis.errors import GridError
 from gis.models import PlanDesk, PlanSurvey
@@ -88,8 +88,7 @@ def left_behind(session: Session) -> list[int]:
 
 def is_held(session: Session, plan_id: int | None = None) -> bool:
     """Whether somebody is putting ground under a plan at this moment; without one, under any."""
-    known = {"kind": desk_log.LOCK, "plan": None if plan_id is None else plan_id % 2**31}
-    return bool(session.scalar(_HELD, known))
+    return holds.is_held(session, holds.SURVEY, plan_id)
 
 
 def is_left(session: Session, survey: PlanSurvey, *, now: datetime) -> bool:
@@ -121,15 +120,6 @@ def _seconds_left(survey: PlanSurvey, now: datetime) -> int | None:
 
 
 _NOTE = text("INSERT INTO plan_survey (plan_id, asked_at) VALUES (:plan, :now) ON CONFLICT DO NOTHING")
-_HELD = text(
-    """
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND CAST(classid AS bigint) = :kind
-          AND (CAST(:plan AS bigint) IS NULL OR CAST(objid AS bigint) = CAST(:plan AS bigint))
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-    """
-)
 
 
 # --- Doing it --------------------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from api import uploads
 from api.access import Access
 from api.deps import Language, Now, ServicesDep, SessionDep, allow, allow_known, answer, services
 from api.schemas.geotag import GeotagRunIn, GeotagRunOut, GeotagRunsOut
-from gis import geotag_runs, jobs
-from gis.errors import Conflict, InvalidInput
-from gis.geotag_runs import Handed, Wanted
+from gis import file_runs, geotag_runs, jobs
+from gis.errors import InvalidInput
+from gis.file_runs import Handed
+from gis.geotag_runs import Wanted
 from gis.permissions import Action, Actor
 
 PATH = "/api/v1/geotag/runs"
@@ -35,31 +36,19 @@ _CONTENT = {"multipart/form-data": {"schema": {"type": "object", "required": ["f
 _FORM = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
-_SENDING: set[int | None] = set()
-"""Accounts whose upload is under way in this process."""
-
-
 async def _received(
     request: Request, access: Annotated[Access, allow_known(Action.VIEW_MAP)]
-) -> AsyncIterator[tuple[Access, uploads.Upload]]:
-    """The form, once it is known who sends it; one at a time for each account."""
-    geotag_runs.check_writing(access.actor)
-    user = access.actor.user_id
-    if user in _SENDING:
-        raise Conflict("geotag.upload_busy")
-    _SENDING.add(user)
-    try:
-        # Closed here: left to itself, what a refusal interrupts would be cleared away some time after the answer.
-        async with aclosing(uploads.receive(request, geotag_runs.folder_of(services(request).settings))) as received:
-            async for upload in received:
-                yield access, upload
-    finally:
-        _SENDING.discard(user)
+) -> AsyncIterator[uploads.Upload]:
+    """The form, once it is known who sends it."""
+    folder = file_runs.folder_of(services(request).settings, geotag_runs.KIND)
+    async with aclosing(uploads.from_one(request, access.actor, folder)) as received:
+        async for upload in received:
+            yield upload
 
 
 @router.post("", summary="Have a table geotagged", status_code=202, response_model=GeotagRunOut, openapi_extra=_FORM)
 def create(
-    received: Annotated[tuple[Access, uploads.Upload], Depends(_received, scope="function")],
+    upload: Annotated[uploads.Upload, Depends(_received, scope="function")],
     session: SessionDep,
     actor: Owner,
     present: Now,
@@ -71,12 +60,11 @@ def create(
     Every row comes back in its order with cell, people and how it is known; rows without a cell say why. Only cells of
     the caller's areas count. What the head of the file shows to be wrong is refused at once.
     """
-    _, upload = received
     try:
         given = GeotagRunIn.model_validate(dict(upload.fields))
     except ValidationError as error:
         fields = ", ".join(str(one["loc"][0]) for one in error.errors() if one["loc"])
-        raise InvalidInput("geotag.bad_options", fields=fields) from error
+        raise InvalidInput("file.bad_options", fields=fields) from error
     wanted = Wanted(**given.wanted(), language=given.language or language)
     run = jobs.request_geotag(
         session, Handed(upload.path, upload.name), wanted, settings=services.settings, jobs=services.jobs, actor=actor,

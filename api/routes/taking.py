@@ -17,8 +17,8 @@ from api.deps import Language, Now, ServicesDep, SessionDep, allow, allow_known,
 from api.routes.plans import PlanId
 from api.schemas.taking import ImportIn, ImportItems, ImportOut
 from gis import jobs, plan_review, taking
-from gis.errors import Conflict, InvalidInput, NotAllowed
-from gis.permissions import READING, Action, Actor
+from gis.errors import InvalidInput
+from gis.permissions import Action, Actor
 
 PATH = "/api/v1/plans/import"
 AT_ONCE = 1
@@ -37,27 +37,15 @@ _REQUIRED = ["file", "area_id", "title"]
 _CONTENT = {"multipart/form-data": {"schema": {"type": "object", "required": _REQUIRED, "properties": _PROPERTIES}}}
 _FORM = {"requestBody": {"required": True, "content": _CONTENT}}
 
-_SENDING: set[int | None] = set()
-"""Accounts whose upload is under way in this process."""
-
 
 async def _received(
     request: Request, access: Annotated[Access, allow_known(Action.DRAW_PLAN)]
 ) -> AsyncIterator[uploads.Upload]:
-    """The form, once it is known who sends it; one at a time for each account."""
-    actor = access.actor
-    if actor.limited_to is not None and actor.limited_to <= READING:
-        raise NotAllowed("take.read_only", actor=actor.name)
-    if actor.user_id in _SENDING:
-        raise Conflict("take.busy")
-    _SENDING.add(actor.user_id)
-    try:
-        folder = services(request).settings.home / "taking"
-        async with aclosing(uploads.receive(request, folder)) as received:
-            async for upload in received:
-                yield upload
-    finally:
-        _SENDING.discard(actor.user_id)
+    """The form, once it is known who sends it."""
+    folder = services(request).settings.home / "taking"
+    async with aclosing(uploads.from_one(request, access.actor, folder)) as received:
+        async for upload in received:
+            yield upload
 
 
 def turn() -> Iterator[None]:
@@ -90,7 +78,7 @@ def create(
         given = ImportIn.model_validate(dict(upload.fields))
     except ValidationError as error:
         fields = ", ".join(str(one["loc"][0]) for one in error.errors() if one["loc"])
-        raise InvalidInput("take.bad_options", fields=fields) from error
+        raise InvalidInput("file.bad_options", fields=fields) from error
     named = upload.path.with_name(upload.path.name + FilePath(upload.name).suffix.lower())
     upload.path.rename(named)  # formats are known by their endings; it is cleared away with its folder
     layers = {tier: name for tier, name in (("grids", given.grids), ("micro_grids", given.micro_grids)) if name}

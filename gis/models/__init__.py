@@ -6,7 +6,7 @@ from gis.models.area import AdminArea
 from gis.models.base import SRID, Base, Ltree
 from gis.models.building import Barrier, Building, BuildingPart, Compound, Ground, ImportRun, Poi
 from gis.models.desk import PlanDesk, PlanEdge, PlanEdit, PlanFace, PlanLock, PlanSurvey
-from gis.models.geotag import GeotagRun
+from gis.models.file_run import FileRun
 from gis.models.incident import CalendarDay, Incident, IncidentCategory, IncidentEvent, IncidentTally
 from gis.models.live import LiveEvent
 from gis.models.notice import ChangeNote
@@ -49,7 +49,7 @@ __all__ = [
     "ChangeNote",
     "Compound",
     "Department",
-    "GeotagRun",
+    "FileRun",
     "Grid",
     "GridCode",
     "GridLineage",

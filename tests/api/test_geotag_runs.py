@@ -14,8 +14,9 @@ from urllib.parse import unquote
 import pytest
 import shapely
 
-from gis import geotag_runs, jobs
+from gis import file_runs, geotag_runs, jobs
 from gis.db import unit_of_work
+from gis.models import FileRun
 from gis.settings import Settings
 
 RUNS = "/api/v1/geotag/runs"
@@ -33,7 +34,9 @@ def service(service: Any, tmp_path: Path) -> Any:
 def folders(service: Any) -> list[Path]:
     """The folders of runs, and what lies in each."""
     return sorted(
-        path for path in geotag_runs.folder_of(settings(service)).parent.glob("[0-9a-f]*") if path.name != "incoming"
+        path
+        for path in file_runs.folder_of(settings(service), "geotag").parent.glob("[0-9a-f]*")
+        if path.name != "incoming"
     )
 
 
@@ -42,7 +45,7 @@ def files(service: Any) -> list[str]:
 
 
 def incoming(service: Any) -> list[Path]:
-    folder = geotag_runs.folder_of(settings(service))
+    folder = file_runs.folder_of(settings(service), "geotag")
     return list(folder.iterdir()) if folder.exists() else []
 
 
@@ -149,9 +152,9 @@ def test_nobody_uploads_before_it_is_known_who_sends(service: Any) -> None:
         (b"lon,lat\n1,2\n", "a.exe", {}, "geotag.unknown_format"),
         (b"PAR1 torn torn PAR1", "a.parquet", {}, "import.unreadable_file"),
         (b"PAR1 torn", "a.parquet", {}, "import.unreadable_file"),
-        (b"", "a.csv", {}, "geotag.bad_upload"),
-        (b"lon,lat\n1,2\n", "a.csv", {"default_point": "2"}, "geotag.bad_options"),
-        (b"lon,lat\n1,2\n", "a.csv", {"more": "2"}, "geotag.bad_options"),
+        (b"", "a.csv", {}, "file.bad_upload"),
+        (b"lon,lat\n1,2\n", "a.csv", {"default_point": "2"}, "file.bad_options"),
+        (b"lon,lat\n1,2\n", "a.csv", {"more": "2"}, "file.bad_options"),
         (b"lon,lat\n1,2\n", "a.csv", {"lon": "x"}, "geotag.no_column"),
     ],
 )
@@ -166,12 +169,12 @@ def test_what_the_head_of_a_file_shows_is_refused_at_once(
 
 def test_no_form_and_too_large_a_file_are_refused(service: Any) -> None:
     browser = service.as_("dispatcher")
-    assert browser.post(RUNS, json={}).json()["code"] == "geotag.bad_upload"
+    assert browser.post(RUNS, json={}).json()["code"] == "file.bad_upload"
     announced = browser.post(
         RUNS, content=b"x", headers={"Content-Length": str(10**12), "Content-Type": "multipart/form-data"}
     )
     assert announced.status_code == 413
-    assert announced.json()["code"] == "geotag.upload_too_large"
+    assert announced.json()["code"] == "file.upload_too_large"
     assert "512" in announced.json()["detail"]
     between = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nlon,lat\r\n'
     torn = browser.post(RUNS, content=between, headers={"Content-Type": "multipart/form-data; boundary=x"})
@@ -195,10 +198,10 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_at_its_next_block(
     browser = service.as_("dispatcher")
     run = hand_in(service).json()
     assert browser.post(f"{RUNS}/{run['id']}/cancel").json()["state"] == "cancelled"
-    assert browser.post(f"{RUNS}/{run['id']}/cancel").json()["code"] == "geotag.run_over"
+    assert browser.post(f"{RUNS}/{run['id']}/cancel").json()["code"] == "file.run_over"
     running = hand_in(service).json()
     with unit_of_work(service.app.state.services.engine) as session:
-        session.get_one(geotag_runs.GeotagRun, running["id"]).cancel_requested = True
+        session.get_one(FileRun, running["id"]).cancel_requested = True
     work(service)
     states = {one["id"]: one["state"] for one in browser.get(RUNS).json()["items"]}
     assert states == {run["id"]: "cancelled", running["id"]: "cancelled"}
@@ -227,18 +230,19 @@ def test_results_expire_and_lost_runs_are_called_so(service: Any) -> None:
     browser, engine = service.as_("dispatcher"), service.app.state.services.engine
     done, lost = hand_in(service).json(), hand_in(service).json()
     with unit_of_work(engine) as session:
-        run = session.get_one(geotag_runs.GeotagRun, lost["id"])
+        run = session.get_one(FileRun, lost["id"])
         run.state, run.started_at, run.seen_at = "running", run.created_at, run.created_at
-    stray = geotag_runs.folder_of(settings(service)).parent / "0123"
+    stray = file_runs.folder_of(settings(service), "geotag").parent / "0123"
     stray.mkdir(parents=True)
     service.clock.forward(hours=1)
-    geotag_runs.sweep(engine, settings=settings(service), now=service.clock())
+    geotag_runs.bury(engine, now=service.clock())
+    file_runs.sweep(engine, settings=settings(service), now=service.clock())
     assert browser.get(f"{RUNS}/{lost['id']}").json()["error"]["code"] == "jobs.interrupted"
     assert stray.exists()  # another database of the same home may still count on it
     service.clock.forward(days=8)
-    geotag_runs.sweep(engine, settings=settings(service), now=service.clock())
+    file_runs.sweep(engine, settings=settings(service), now=service.clock())
     with unit_of_work(engine) as session:
-        assert session.query(geotag_runs.GeotagRun).count() == 0
+        assert session.query(FileRun).count() == 0
     assert folders(service) == []
     assert done["expires_at"] < service.clock().isoformat()
 
@@ -246,7 +250,7 @@ def test_results_expire_and_lost_runs_are_called_so(service: Any) -> None:
 def test_an_account_keeps_so_many_and_no_more(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(geotag_runs, "RUNS_MOST", 1)
     hand_in(service)
-    assert hand_in(service).json()["code"] == "geotag.too_many_runs"
+    assert hand_in(service).json()["code"] == "file.too_many_runs"
 
 
 def test_history_answers_for_its_time(service: Any) -> None:
@@ -277,7 +281,7 @@ def body(*parts: tuple[str, bytes]) -> dict[str, Any]:
 )
 def test_a_form_is_one_file_and_few_short_fields(service: Any, form: dict[str, Any]) -> None:
     answer = service.as_("dispatcher").post(RUNS, **form)
-    assert (answer.status_code, answer.json()["code"]) == (422, "geotag.bad_upload")
+    assert (answer.status_code, answer.json()["code"]) == (422, "file.bad_upload")
     assert incoming(service) == []
 
 
@@ -286,7 +290,7 @@ def test_a_result_is_kept_from_an_owner_who_may_not_see_it_any_more(service: Any
     work(service)
     assert service.as_("dispatcher").get(f"{RUNS}/{run['id']}/result").status_code == 200
     with unit_of_work(service.app.state.services.engine) as session:
-        stored = session.get_one(geotag_runs.GeotagRun, run["id"])
+        stored = session.get_one(FileRun, run["id"])
         stored.options = {**stored.options, "seen": ["elsewhere"]}
     answer = service.as_("dispatcher").get(f"{RUNS}/{run['id']}/result")
     assert answer.json()["code"] == "geotag.no_result"
@@ -297,7 +301,7 @@ def test_a_locked_accounts_table_is_not_worked_on(service: Any) -> None:
     with unit_of_work(service.app.state.services.engine) as session:
         from gis.models import UserAccount
 
-        session.get_one(UserAccount, session.get_one(geotag_runs.GeotagRun, run["id"]).owner_id).is_active = False
+        session.get_one(UserAccount, session.get_one(FileRun, run["id"]).owner_id).is_active = False
     work(service)
     with unit_of_work(service.app.state.services.engine) as session:
-        assert session.get_one(geotag_runs.GeotagRun, run["id"]).error_code == "geotag.owner_locked"
+        assert session.get_one(FileRun, run["id"]).error_code == "file.owner_locked"

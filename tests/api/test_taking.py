@@ -73,8 +73,8 @@ REFUSED = [
     ({"content": b"a,b\n1,2\n", "name": "x.csv"}, 422, "take.nothing_known"),
     ({"content": b"x", "name": "x.docx"}, 422, "import.unknown_format"),
     ({"content": halves(), "crs": ""}, 422, "import.crs_missing"),
-    ({"title": ""}, 422, "take.bad_options"),
-    ({"area_id": "0"}, 422, "take.bad_options"),
+    ({"title": ""}, 422, "file.bad_options"),
+    ({"area_id": "0"}, 422, "file.bad_options"),
     ({"area_id": "999999"}, 404, "area.unknown"),
     ({"who": "viewer"}, 403, "access.no_grant"),
     ({"who": "dispatcher"}, 403, "access.no_grant"),
@@ -92,13 +92,13 @@ def test_what_is_refused_leaves_nothing(service: Any, asked: dict[str, Any], sta
 
 
 def test_two_uploads_of_one_account_at_once_are_refused(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from api.routes import taking
+    from api import uploads
 
     with unit_of_work(service.app.state.services.engine) as session:
         user = session.scalars(select(UserAccount.id).where(UserAccount.username == "planner")).one()
-    monkeypatch.setattr(taking, "_SENDING", {user})
+    monkeypatch.setattr(uploads, "_SENDING", {user})
     refused = hand_in(service)
-    assert (refused.status_code, refused.json()["code"]) == (409, "take.busy")
+    assert (refused.status_code, refused.json()["code"]) == (409, "file.upload_busy")
 
 
 def test_a_token_that_may_only_read_cannot_bring(service: Any) -> None:

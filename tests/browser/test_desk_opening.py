@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
-from gis import desk_log
+from gis import holds
 from tests.browser.conftest import FIRST_OPENING_S, Opener, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -38,7 +38,7 @@ def held(site: Site, as_user: Any) -> Iterator[Held]:
     with psycopg.connect(site.url, autocommit=True) as database, psycopg.connect(site.url) as lock:
         database.execute("UPDATE plan SET recipe = recipe - 'copied_from' WHERE id = %s", (draft,))
         database.execute("INSERT INTO plan_survey (plan_id, asked_at) VALUES (%s, now())", (draft,))
-        lock.execute("SELECT pg_advisory_xact_lock(%s, %s)", (desk_log.LOCK, draft))
+        lock.execute("SELECT pg_advisory_xact_lock(%s, %s)", (holds.SURVEY, draft))
         yield Held(draft, database, lock)
 
 
