@@ -15,6 +15,7 @@ from gis.db import audit
 from gis.errors import InvalidInput, NotFound
 from gis.models import AdminArea, Assignment, Grid, PlanCommunity, PostRow, RuleSetRow, Staff, TierRow
 from gis.permissions import Action, Actor, require
+from gis.worktime import CHINA
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ def _post_of_area(session: Session, area: AdminArea, post_code: str, at: datetim
         .where(
             PostRow.code == post_code,
             TierRow.kind == "area",
-            RuleSetRow.valid_during.contains(at.date()),
+            RuleSetRow.valid_during.contains(at.astimezone(CHINA).date()),
             AdminArea.path.op("@>")(area.path) | AdminArea.path.op("<@")(area.path),
         )
         .order_by(func.nlevel(AdminArea.path).desc(), PostRow.id)

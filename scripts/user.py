@@ -11,6 +11,7 @@ import click
 
 from gis import accounts, areas, staff, tokens
 from gis.permissions import SYSTEM, Role
+from gis.worktime import CHINA
 from scripts.program import Program, pass_program, print_json
 from scripts.transaction import transaction
 
@@ -170,7 +171,7 @@ def token_add(program: Program, username: str, label: str, days: int, write: boo
         secret, made = tokens.issue(
             session, username=username, label=label, days=days, can_write=write, actor=SYSTEM, now=datetime.now(UTC)
         )
-    until = made.expires_at.date().isoformat()
+    until = made.expires_at.astimezone(CHINA).date().isoformat()
     program.say("access.token_made", token=made.id, username=username, label=made.label, until=until)
     click.echo(secret)
 

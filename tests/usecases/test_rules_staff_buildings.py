@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
@@ -175,6 +175,15 @@ def test_places_and_posts_that_do_not_exist_are_named(session, served):
         with pytest.raises(NotFound) as caught:
             staff.find_place(session, place, post, at=NOW)
         assert caught.value.code == code
+
+
+def test_rules_begin_at_midnight_here_not_in_greenwich(session):
+    town = make_town(session)
+    store(session, load_preset("bishan"), town.street.id, date(2026, 1, 1))
+    community, post = town.communities[0].code, "community_secretary"
+    with pytest.raises(NotFound):
+        staff.find_place(session, community, post, at=datetime(2025, 12, 31, 15, 59, tzinfo=UTC))
+    assert staff.find_place(session, community, post, at=datetime(2025, 12, 31, 16, 1, tzinfo=UTC)).area_id
 
 
 def test_changed_households_reach_the_parts(session):
