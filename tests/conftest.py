@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from gis import embedded
@@ -29,6 +30,12 @@ from gis import embedded
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
+
+# The same examples in every run, however slow the machine is; `--hypothesis-profile=search` looks for others.
+_ANY_PACE: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("known", derandomize=True, **_ANY_PACE)
+settings.register_profile("search", derandomize=False, print_blob=True, **_ANY_PACE)
+settings.load_profile("known")
 
 PREFIX = "wangge-tests-"
 TEMPLATE = "wangge_template"

@@ -261,7 +261,7 @@ stated = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(proposals, stated)
 def test_nothing_that_can_be_typed_breaks_the_check(proposal: Proposal, numbers: Stated) -> None:
     around = Around(date(2026, 1, 1), (OLD, LATER), {"甲": 700}, {"a": 1}, numbers)
@@ -272,7 +272,7 @@ def test_nothing_that_can_be_typed_breaks_the_check(proposal: Proposal, numbers:
             assert sentence["remedy"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tiers, tiers)
 def test_gaps_and_nesting_are_what_counting_gives(upper: Tier, lower: Tier) -> None:
     limits, below = limits_of(upper), limits_of(lower)

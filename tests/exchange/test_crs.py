@@ -71,7 +71,7 @@ def test_a_place_off_the_globe_has_no_zone() -> None:
         crs.zone_of(shapely.Polygon())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lon=st.floats(73.6, 135.0), lat=st.floats(18.0, 53.5))
 def test_shifting_and_unshifting_comes_back_within_a_centimetre(lon: float, lat: float) -> None:
     point = np.array([[lon, lat]])

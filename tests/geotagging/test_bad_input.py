@@ -96,7 +96,7 @@ def test_lines_that_are_no_json_come_back_flagged(tmp_path: Path) -> None:
     assert told[1]["line"] == '{"lon": 1, "la'
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.lists(LETTERS, min_size=2, max_size=2), min_size=1, max_size=20))
 def test_whatever_the_cells_hold_comes_back(tmp_path: Path, words: list[list[str]]) -> None:
     """A well-formed table of any letters, in quotation marks and over lines: nothing is lost or changed."""

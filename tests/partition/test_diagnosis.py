@@ -210,7 +210,7 @@ def test_a_large_building_that_leaves_too_little_to_the_others_proves_one_cell_o
     assert Study(lattice(4, 1, [320, 61, 61, 221]), LIMITS).least_out == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([0, 20, 90, 160, 260, 292, 450, 700]), min_size=8, max_size=8), st.integers(0, 3))
 def test_what_is_called_proven_is_true(households: list[int], column: int) -> None:
     """Brute force over all partitions: a cell whose node is called stuck is out of band in every one."""

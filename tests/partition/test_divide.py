@@ -210,7 +210,7 @@ def test_progress_is_told_and_cancelling_stops() -> None:
         divide(place, load_preset("bishan"), cancelled=lambda: True)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_random_towns_are_tiled_exactly(seed: int) -> None:
     rng = np.random.default_rng(seed)

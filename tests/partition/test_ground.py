@@ -215,7 +215,7 @@ def made_up(outline: str, kinds: list[str], seed: int, lines: int) -> tuple[Plot
     ), houses
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @example("narrow", ["slab", "touching", "slab"], 0, 0)  # a neck of 3 m between two houses
 @example("ring", ["tiny", "l_shape", "on_outline", "slab"], 6702, 3)  # two ends of a line beside a corner
 @given(OUTLINES, st.lists(FOOTPRINTS, max_size=12), st.integers(0, 10_000), st.integers(0, 5))
@@ -281,7 +281,7 @@ def test_parcels_are_exactly_their_atoms_and_no_atom_crosses_them() -> None:
 HOUSES = st.sampled_from(["slab", "touching", "l_shape", "ring", "on_outline", "tower"])
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=12)
 @given(OUTLINES, st.lists(HOUSES, min_size=1, max_size=12), st.integers(0, 10_000), st.integers(0, 5))
 def test_parcels_stay_whatever_they_are(outline: str, kinds: list[str], seed: int, lines: int) -> None:
     place, _ = made_up(outline, kinds, seed, lines)

@@ -234,7 +234,7 @@ def test_the_same_seed_gives_the_same_merging() -> None:
     assert again.division.parts.equals(merged().division.parts)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=12)
 @given(st.lists(st.lists(st.tuples(*[st.integers(-10, 60)] * 2, *[st.integers(1, 50)] * 2), min_size=1, max_size=5),
                 min_size=1, max_size=3))  # fmt: skip
 def test_whatever_the_networks_are_shares_add_up(drawn: list[list[tuple[int, int, int, int]]]) -> None:

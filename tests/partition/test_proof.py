@@ -65,7 +65,7 @@ def around(problem: Problem, start: int, count: int) -> Problem:
     )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     households=st.lists(st.one_of(st.just(0), st.integers(0, 350)), min_size=9, max_size=9),
     group=st.lists(st.integers(-1, 2), min_size=9, max_size=9),
@@ -90,7 +90,7 @@ def test_finds_and_proves_the_best_of_all_plans(
     assert pieces(problem, label) == label.max() + 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 350), min_size=8, max_size=8), st.floats(0.0, 0.9))
 def test_no_plan_is_below_the_quick_bound(households: list[int], part: float) -> None:
     problem = replace(lattice(4, 2, households, weights={"enclave": 0.0}), group=np.arange(8) // 2)

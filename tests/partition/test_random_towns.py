@@ -1,7 +1,7 @@
 """Properties of every division, over random towns: towers, islands, rings, courtyards, empty land, rivers, nobody.
 
 What a town may look like is drawn by hypothesis, part by part, so that a failing town shrinks to a small one. The towns
-are the same in every run; to look further, take `derandomize` away and raise `max_examples`.
+are the same in every run; to look further, add `--hypothesis-profile=search` and raise `max_examples`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.partition.towns import house, town
 CHECKER = Path(__file__).resolve().parents[2].parent / "shared" / "referee" / "plan_check.py"
 WIDE_M, HIGH_M = 300.0, 200.0  # of a community
 BOUNDED = settings(
-    max_examples=30, deadline=None, derandomize=True, database=None,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )  # fmt: skip
 FEW = settings(BOUNDED, max_examples=3)

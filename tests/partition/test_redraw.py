@@ -309,7 +309,7 @@ def a_random_year(seed: int) -> tuple[Division, Town, Locks]:
     return plan, after, locks
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 1.0]))
 def test_random_redraws_are_sound_whatever_is_locked(seed: int, stability: float) -> None:
     before, after, locks = a_random_year(seed)

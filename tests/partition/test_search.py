@@ -109,7 +109,7 @@ def test_same_seed_same_labels() -> None:
     assert first.label.tolist() == second.label.tolist()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 350), min_size=12, max_size=12), st.integers(0, 5))
 def test_every_cell_is_in_one_piece(households: list[int], seed: int) -> None:
     problem = lattice(4, 3, households)

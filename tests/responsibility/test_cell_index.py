@@ -83,7 +83,7 @@ def grounds(draw):
 
 
 @given(grounds(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_gaps_overlaps_holes_and_pieces(shapes, data):
     index = CellIndex.build(shapes)
     lattice = np.array(list(product(range(-1, 14), repeat=2))) * STEP + (WEST, SOUTH)

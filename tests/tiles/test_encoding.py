@@ -156,7 +156,7 @@ def test_awkward_ground_is_cut_as_geos_cuts_it(case: str) -> None:
             assert drawn == {}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(min_value=0, max_value=10**6),
     st.integers(min_value=5, max_value=60),

@@ -248,7 +248,7 @@ def town() -> Version:
     return Version("town", tuple(map(read_only, versions.build(tables, limit_bytes=10**9))), paths)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(scopes=st.sets(st.sampled_from(["", "c", "c.s0", "c.s1", *(f"c.s{n % 2}.k{n}" for n in range(1, 7)), "d"])))
 def test_whatever_the_scopes_a_tile_holds_what_they_allow_and_equal_keys_mean_equal_bytes(
     town: Version, scopes: set[str]

@@ -16,7 +16,9 @@ from gis.permissions import SYSTEM
 from usecases.builders import LONG_AGO, NOW, make_category, make_plan, make_town
 
 # The session is rolled back to a savepoint by each example itself.
-by_examples = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+by_examples = settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 ACTS = [str(action) for action in IncidentAction if action not in (IncidentAction.REPORT, IncidentAction.REHOME)]
 
