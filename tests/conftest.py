@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +107,9 @@ def _clear_leftovers() -> None:
     """Stop and remove the clusters of runs that were killed: their process is gone."""
     for home in [*Path(tempfile.gettempdir()).glob(f"{PREFIX}*"), *MEMORY.glob(f"{PREFIX}*")]:
         pid = home.name.removeprefix(PREFIX).partition("-")[0]
-        if home.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
-            _remove(home)
+        with suppress(FileNotFoundError):  # another run has just removed it
+            if home.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+                _remove(home)
 
 
 @pytest.fixture(scope="session")
@@ -147,11 +148,25 @@ def clone_of(home: Path, template: str) -> Iterator[str]:
     finally:
         server = embedded.ensure(home, database="wangge", durable=False)  # a test may have stopped it
         with psycopg.connect(server, autocommit=True) as connection:
-            # Not WITH (FORCE): it fails whenever autovacuum, which is not ours to end, is at work there.
-            ending = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+            # Whoever still serves it does not come back. Not WITH (FORCE): it fails whenever autovacuum, which is not
+            # ours to end, is at work there.
+            with suppress(psycopg.errors.InvalidCatalogName):  # a test may have dropped it
+                connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+            ending = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
             ending += " AND usename = user"
             connection.execute(ending, [name])
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+            _when_left(connection, sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def _when_left(connection: psycopg.Connection[Any], statement: sql.Composed) -> None:
+    """Do what needs a database that nobody is in; whoever was ended, or autovacuum, may take long to go."""
+    for is_last in (*[False] * 20, True):
+        try:
+            connection.execute(statement)
+            return
+        except psycopg.errors.ObjectInUse:  # after five seconds
+            if is_last:
+                raise
 
 
 def made_once(home: Path, template: str, name: str, make: Callable[[str], Any]) -> Any:
@@ -181,7 +196,7 @@ def _create(home: Path, name: str, template: str) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         # Page by page through the log, which is the default, takes ten times as long.
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        _when_left(connection, statement.format(sql.Identifier(name), sql.Identifier(template)))
     return server.replace("/wangge?", f"/{name}?")
 
 

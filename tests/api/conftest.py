@@ -104,7 +104,7 @@ def _build(url: str) -> tuple[SmallTown, int]:
             make_category(session)
             _add_people(session, plan.id)
             for name, (role, community) in ACCOUNTS.items():
-                person = session.scalar(select(Staff.id)) if name == "officer" else None
+                person = session.scalar(select(Staff.id).order_by(Staff.id)) if name == "officer" else None
                 accounts.create_user(
                     session,
                     username=name,

@@ -376,7 +376,7 @@ def test_only_who_draws_or_reviews_there_speaks_and_only_until_publication(offic
 
 def test_a_remark_that_cannot_be_is_refused(office, monkeypatch):
     first = say(office, office.planner)
-    old = office.session.scalars(select(Grid.id).where(Grid.plan_id == office.old.id)).first()
+    old = office.session.scalars(select(Grid.id).where(Grid.plan_id == office.old.id).order_by(Grid.id)).first()
     for kind, code, more in (
         (InvalidInput, "plan.comment_empty", {"body": "  "}),
         (InvalidInput, "plan.comment_placeless", {"lon": None}),

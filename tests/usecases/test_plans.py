@@ -231,7 +231,7 @@ def test_posts_move_with_the_cells_that_survive(session):
             actor=SYSTEM,
             now=NOW,
         )
-    low = session.scalars(select(Grid).where(Grid.grid_depth == 2)).first()
+    low = session.scalars(select(Grid).where(Grid.grid_depth == 2).order_by(Grid.code)).first()
     leader = staff.find_place(session, low.code, "micro_grid_leader", at=NOW)
     staff.assign(
         session,
