@@ -23,7 +23,7 @@ from api.live_front import LivePath
 from api.locating import FastLocate, ManyPoints
 from api.ogc import TilePaths
 from api.routes import ROUTERS, geotag_runs, taking
-from api.surveying import Surveyor
+from api.standing_in import StandIn
 from gis import spelling
 from gis.db import make_engine
 from gis.in_force import Keeper
@@ -80,7 +80,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
         present=present,
         locate=FastLocate(present, clock=clock, who=access.seen, many=many),
         few=CapacityLimiter(deps.FEW),
-        surveyor=Surveyor(url),
+        stand_in=StandIn(url),
     )
 
     @asynccontextmanager
@@ -90,7 +90,7 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
                 spelling.warm()
                 gc.freeze()  # modules and routes stay: a large request must not have them looked through for garbage
                 yield {FRONT: app.front}
-        services.surveyor.close()
+        services.stand_in.close()
         services.engine.dispose()
         news_engine.dispose()
 

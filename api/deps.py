@@ -38,7 +38,7 @@ from gis.settings import Settings
 if TYPE_CHECKING:
     from api.live import Broadcaster
     from api.locating import FastLocate
-    from api.surveying import Surveyor
+    from api.standing_in import StandIn
 
 
 MAX_SESSIONS = 20
@@ -78,7 +78,7 @@ class Services:
     locate: FastLocate
     few: CapacityLimiter
     """Threads that ask the database for routes without a session."""
-    surveyor: Surveyor
+    stand_in: StandIn
 
 
 class Problem(BaseModel):

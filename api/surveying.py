@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import threading
 import time
 from functools import partial
 from typing import Annotated
@@ -26,44 +24,12 @@ LONGEST_WAIT_S = 55
 RECHECK_S = 1.0
 
 
-class Surveyor:
-    """Does what no worker takes, one survey at a time, in a process of its own: the service goes on answering.
-
-    Parameters
-    ----------
-    url : str
-        ``postgresql://…`` of the database.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._lock = threading.Lock()
-        self._process: multiprocessing.process.BaseProcess | None = None
-
-    def take(self, plan_id: int) -> None:
-        """Begin a survey, unless one is under way here."""
-        with self._lock:
-            if self._process is not None and self._process.is_alive():
-                return
-            # A fresh interpreter, which ends with this one: nothing of its connections and threads goes along.
-            self._process = multiprocessing.get_context("spawn").Process(
-                target=survey_runs.do_apart, args=(self._url, plan_id), daemon=True
-            )
-            self._process.start()
-
-    def close(self) -> None:
-        """Stop what is under way; whoever opens the plan next takes it up again."""
-        with self._lock:
-            if self._process is not None and self._process.is_alive():
-                self._process.terminate()
-
-
 def under_way(services: Services, session: Session, plan_id: int, *, again: bool = False) -> PlanSurvey | None:
     """The survey that a plan waits for, asked for if need be; ``None`` for a plan that has its ground."""
     present = services.clock()
     survey = jobs.request_survey(session, plan_id, jobs=services.jobs, now=present, again=again)
     if survey is not None and survey_runs.is_left(session, survey, now=present):
-        services.surveyor.take(plan_id)
+        services.stand_in.take(survey_runs.do_apart, plan_id)
     return survey
 
 

@@ -235,12 +235,16 @@ def begin(engine: Engine, run_id: int, now: datetime) -> FileRun | None:
         return run
 
 
-def end(engine: Engine, run_id: int, *, now: datetime, **values: Any) -> None:
-    """Note that a run is over; a database that is away for a moment costs no work of hours."""
+def end(engine: Engine, run: FileRun, *, now: datetime, **values: Any) -> None:
+    """Note that a claimed run is over, unless another has taken it up since.
+
+    A database that is away for a moment costs no work of hours.
+    """
+    mine = update(FileRun).where(FileRun.id == run.id, FileRun.tries == run.tries)
     for pause_s in (*END_PAUSES_S, None):
         try:
             with unit_of_work(engine) as session:
-                session.execute(update(FileRun).where(FileRun.id == run_id).values(finished_at=now, **values))
+                session.execute(mine.values(finished_at=now, **values))
             return
         except (Unavailable, OperationalError):
             if pause_s is None:

@@ -205,18 +205,18 @@ def do_run(engine: Engine, run_id: int, *, settings: Settings, clock: Callable[[
     try:
         summary = _tag(engine, run, settings, clock)
         file_runs.end(
-            engine, run_id, now=clock(), state="done", progress_ratio=1.0, summary=file_runs.plain(summary),
+            engine, run, now=clock(), state="done", progress_ratio=1.0, summary=file_runs.plain(summary),
             error_code=None, error_params=None,
         )  # fmt: skip
     except GridError as error:
         if error.code == "geotag.cancelled":
-            file_runs.end(engine, run_id, now=clock(), state="cancelled")
+            file_runs.end(engine, run, now=clock(), state="cancelled")
         else:
             params = file_runs.params_of(error, run)
-            file_runs.end(engine, run_id, now=clock(), state="failed", error_code=error.code, error_params=params)
+            file_runs.end(engine, run, now=clock(), state="failed", error_code=error.code, error_params=params)
     except Exception:
         log.exception("geotag run %s", run_id)
-        file_runs.end(engine, run_id, now=clock(), state="failed", error_code="jobs.unexpected", error_params={})
+        file_runs.end(engine, run, now=clock(), state="failed", error_code="jobs.unexpected", error_params={})
         raise
     for path in file_runs.folder_of(settings, KIND, run).glob("in*"):  # once it is noted that the run is over
         path.unlink(missing_ok=True)

@@ -34,8 +34,9 @@ from gis import (
     rules,
     search_index,
     survey_runs,
+    taking_runs,
 )
-from gis.db import audit, unit_of_work
+from gis.db import audit, make_engine, unit_of_work
 from gis.errors import Conflict, GridError, NotFound, WrongState
 from gis.models import FileRun, Plan, PlanRun, PlanSurvey, ProposalRun
 from gis.permissions import SYSTEM, Actor
@@ -50,12 +51,14 @@ QUEUE = "partition"
 GEOTAG = "geotag"
 PRINT = "print"
 SURVEY = "survey"
+TAKING = "taking"
 UPKEEP = "upkeep"
 TASK = "wangge:partition_plan"
 PROPOSE_TASK = "wangge:propose"
 GEOTAG_TASK = "wangge:geotag_file"
 PRINT_TASK = "wangge:print_plan"
 SURVEY_TASK = "wangge:survey_plan"
+TAKING_TASK = "wangge:take_division"
 OPEN_STATES = ("queued", "running")
 PROGRESS_EVERY_S = 0.5
 ENOUGH = '{"is_enough": true}'  # in the recipe of a draft whose run is to end with the best so far
@@ -106,6 +109,20 @@ def _with_tasks(app: App) -> App:
         of = context.additional_context
         geotag_runs.do_run(of["engine"], run_id, settings=of["settings"], clock=_now)
 
+    @tasks.task(name="take_division", pass_context=True)
+    def take_division(context: JobContext, run_id: int) -> None:
+        """Make a draft of a division that was handed in."""
+        of = context.additional_context
+        _take_division(of["engine"], run_id, settings=of["settings"], jobs=of["jobs"])
+
+    _add_upkeep(tasks)
+    app.add_tasks_from(tasks, namespace="wangge")
+    return app
+
+
+def _add_upkeep(tasks: Blueprint) -> None:
+    """What is done at its time, whoever asks."""
+
     @tasks.periodic(cron="*/5 * * * *")
     @tasks.task(name="sweep", pass_context=True, queue=UPKEEP, queueing_lock="sweep")
     def sweep(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 (procrastinate tells when it was due)
@@ -137,10 +154,7 @@ def _with_tasks(app: App) -> App:
         """Mark what dead workers, here or on other machines, have left unfinished."""
         of = context.additional_context
         mark_interrupted(of["engine"], now=_now())
-        _revive_surveys(of["engine"], of["jobs"])
-
-    app.add_tasks_from(tasks, namespace="wangge")
-    return app
+        _revive(of["engine"], of["jobs"])
 
 
 def _now() -> datetime:
@@ -159,13 +173,13 @@ def work(
     """
     jobs = deferring_app(url)
     mark_interrupted(engine, now=_now())
-    _revive_surveys(engine, jobs)
+    _revive(engine, jobs)
     worker_app(url).run_worker(
-        queues=[QUEUE, SURVEY, GEOTAG, PRINT, UPKEEP],
+        queues=[QUEUE, SURVEY, TAKING, GEOTAG, PRINT, UPKEEP],
         name=name,
         # Each kind of work waits for its like by its lock; upkeep waits for none. Who stops at an empty queue takes one
         # job after the other: to a free hand, a job that waits by its lock is no job.
-        concurrency=1 if once else 5,
+        concurrency=1 if once else 6,
         wait=not once,
         delete_jobs="successful",
         additional_context={"engine": engine, "jobs": jobs, "settings": settings or Settings()},
@@ -262,11 +276,12 @@ def survey_ahead(session: Session, plan_id: int, *, now: datetime, jobs: App | N
         request_survey(session, plan_id, jobs=jobs or deferring_app(url), now=now)
 
 
-def _revive_surveys(engine: Engine, jobs: App) -> None:
-    """Those whose worker is dead are taken up again."""
+def _revive(engine: Engine, jobs: App) -> None:
+    """Surveys and imports whose worker is dead are taken up again."""
     with unit_of_work(engine) as session:
         for plan_id in survey_runs.left_behind(session):
             request_survey(session, plan_id, jobs=jobs, now=_now())
+        revive_taking(session, jobs=jobs, now=_now())
 
 
 def request_geotag(
@@ -296,6 +311,71 @@ def request_geotag(
         task.defer(run_id=run_id)
 
     return geotag_runs.request_run(session, handed, wanted, settings=settings, defer=defer, actor=actor, now=now)
+
+
+def request_taking(
+    session: Session,
+    handed: file_runs.Handed,
+    wanted: taking_runs.Wanted,
+    *,
+    settings: Settings,
+    jobs: App,
+    actor: Actor,
+    now: datetime,
+) -> FileRun:
+    """A division is handed in to become a draft, and its run queued, in the session's transaction.
+
+    Raises
+    ------
+    NotAllowed, NotFound, UnknownCrs, InvalidInput, Conflict
+        As `gis.taking_runs.request_run`.
+    """
+    return taking_runs.request_run(
+        session, handed, wanted, settings=settings, defer=_taking_deferred(session, jobs), actor=actor, now=now
+    )
+
+
+def request_taking_again(
+    session: Session, run_id: int, *, crs: str | None, trust_crs: bool, jobs: App, actor: Actor, now: datetime
+) -> FileRun:
+    """One that failed is queued again, its file read otherwise.
+
+    Raises
+    ------
+    NotFound, WrongState, UnknownCrs
+        As `gis.taking_runs.again`.
+    """
+    return taking_runs.again(
+        session, run_id, crs=crs, trust_crs=trust_crs, defer=_taking_deferred(session, jobs), actor=actor, now=now
+    )
+
+
+def revive_taking(session: Session, *, jobs: App, now: datetime) -> None:
+    """Divisions whose worker is dead are taken up again."""
+    taking_runs.revive(session, defer=_taking_deferred(session, jobs), now=now)
+
+
+def _taking_deferred(session: Session, jobs: App) -> Callable[[int], None]:
+    def defer(run_id: int) -> None:
+        connection = session.connection().connection.driver_connection
+        # One at a time: each takes a core.
+        jobs.configure_task(TAKING_TASK, queue=TAKING, lock=TAKING, connection=connection).defer(run_id=run_id)
+
+    return defer
+
+
+def _take_division(engine: Engine, run_id: int, *, settings: Settings, jobs: App) -> None:
+    def ahead(session: Session, plan_id: int) -> None:
+        survey_ahead(session, plan_id, now=_now(), jobs=jobs)
+
+    taking_runs.do_run(engine, run_id, settings=settings, ahead=ahead, clock=_now)
+
+
+def take_apart(url: str, run_id: int, settings: Settings) -> None:
+    """Make a draft of a division that was handed in, in a process that was begun for it."""
+    engine = make_engine(url, statement_timeout_s=600)
+    _take_division(engine, run_id, settings=settings, jobs=deferring_app(url))
+    engine.dispose()
 
 
 def request_print(

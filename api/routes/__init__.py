@@ -34,6 +34,7 @@ ROUTERS = (
     areas.router,
     rule_sets.router,
     taking.router,
+    taking.of_plan,
     printing.router,
     plans.router,
     desk.router,

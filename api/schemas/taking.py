@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +20,11 @@ class ImportIn(BaseModel):
     grids: str | None = Field(None, max_length=200, description="The layer of grids, where its name does not tell")
     micro_grids: str | None = Field(None, max_length=200, description="The layer of micro-grids")
     trust_crs: bool = Field(False, description="Go on although borders and buildings look shifted")
-    language: Literal["zh", "en"] | None = None
+
+    def layers(self) -> dict[str, str]:
+        """The layers that are named, by tier."""
+        named = {"grids": self.grids, "micro_grids": self.micro_grids}
+        return {tier: name for tier, name in named.items() if name}
 
 
 class ImportItem(BaseModel):
@@ -37,16 +42,53 @@ class ImportItem(BaseModel):
     bbox: list[float] | None
 
 
-class ImportOut(BaseModel):
-    """The draft that a file has become, and all that was noticed."""
+class ImportSummary(BaseModel):
+    """What a file has become."""
 
-    plan_id: int
     communities: int
     cells: list[int]
     buildings: int
     households: int
     counts: dict[str, int]
-    findings: list[ImportItem]
+
+
+class ImportOut(BaseModel):
+    """A division handed in: how far it is, the draft that it has become, or why it failed."""
+
+    id: int
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    step: Literal["reading", "checking", "placing", "dividing", "storing"] | None
+    progress_ratio: float
+    done: int = Field(description="Communities of the step that are done")
+    total: int
+    title: str
+    area_id: int
+    crs: str | None
+    file_name: str
+    size_bytes: int
+    plan_id: int | None
+    summary: ImportSummary | None
+    error: dict[str, Any] | None
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime
+
+
+class ImportsOut(BaseModel):
+    """One's own imports."""
+
+    items: list[ImportOut]
+
+
+class ImportAgainIn(BaseModel):
+    """How a file is to be read this time."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    crs: str | None = Field(None, max_length=60, description="By default as it was stated")
+    trust_crs: bool = False
 
 
 class ImportItems(BaseModel):

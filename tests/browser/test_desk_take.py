@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pypdf
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from shapely import affinity, geometry
 
+from gis import holds
 from tests.browser.conftest import Opener, Site, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -43,23 +47,24 @@ def desk(visit: Opener, site: Site, **more: Any) -> Visit:
     return seen
 
 
-def bring(page: Page, path: Path) -> None:
+def hand_in(page: Page, path: Path) -> Locator:
     page.get_by_role("button", name="导入划分…").click()
     dialog = page.get_by_role("dialog", name="导入划分…")
     dialog.get_by_label("文件", exact=False).first.set_input_files(path)
     dialog.get_by_role("button", name="导入", exact=True).click()
-    # The file says no system: that is told, and stated.
-    expect(dialog.get_by_role("alert")).to_contain_text("坐标系", timeout=WORK_MS)
-    dialog.get_by_label("坐标系", exact=False).first.select_option("wgs84")
-    dialog.get_by_role("button", name="导入", exact=True).click()
-    expect(dialog.get_by_role("status")).to_contain_text("已成草案：1个社区", timeout=WORK_MS)
+    return dialog
 
 
 def test_an_old_division_is_brought_looked_at_and_taken_away(visit: Opener, site: Site, tmp_path: Path) -> None:
-    seen = desk(visit, site, lenient=True)
+    seen = desk(visit, site)
     page = seen.page
-    bring(page, old_division(seen, site, tmp_path))
-    dialog = page.get_by_role("dialog", name="导入划分…")
+    dialog = hand_in(page, old_division(seen, site, tmp_path))
+    # The file says no system: that is told, and stated, and the file is not sent again.
+    expect(dialog.get_by_role("alert")).to_contain_text("坐标系", timeout=WORK_MS)
+    retry = dialog.get_by_role("form", name="再试一次")
+    retry.get_by_label("坐标系").select_option("wgs84")
+    retry.get_by_role("button", name="再试一次").click()
+    expect(dialog.get_by_role("status").first).to_contain_text("已成草案：1个社区", timeout=WORK_MS)
     for code in ("take.overlap", "take.gap", "take.totals"):
         expect(dialog.locator(f'[data-finding="{code}"]').first).to_be_visible()
     dialog.get_by_role("link", name="在工作台打开").click()
@@ -69,6 +74,36 @@ def test_an_old_division_is_brought_looked_at_and_taken_away(visit: Opener, site
     gap.get_by_role("button", name="定位").click()
     seen.wait_for_map()
     take_away(page)
+
+
+@contextmanager
+def nobody_at_it(site: Site) -> Iterator[None]:
+    """Whoever would begin one of the next imports finds that somebody else is at it."""
+    with psycopg.connect(site.url) as held:
+        held.execute(
+            "SELECT pg_advisory_xact_lock(%s, CAST(last_value + n AS int))"
+            " FROM file_run_id_seq, generate_series(0, 20) AS n",
+            (holds.TAKING,),
+        )
+        yield
+
+
+def test_an_import_goes_on_without_its_page_and_can_be_stopped(visit: Opener, site: Site, tmp_path: Path) -> None:
+    seen = desk(visit, site)
+    page = seen.page
+    path = old_division(seen, site, tmp_path)
+    with nobody_at_it(site):
+        dialog = hand_in(page, path)
+        expect(dialog.locator('[data-import="queued"]')).to_be_visible(timeout=WORK_MS)
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        page.reload()
+        line = page.get_by_role("list", name="我的导入").get_by_role("listitem").first
+        expect(line).to_have_attribute("data-import", "queued", timeout=WORK_MS)
+        line.get_by_role("button", name="停止").click()
+        expect(line).to_have_attribute("data-import", "cancelled", timeout=WORK_MS)
+    line.get_by_role("button", name="移除").click()
+    expect(page.get_by_role("list", name="我的导入").get_by_text("已停止")).to_be_hidden()
 
 
 def take_away(page: Page) -> None:

@@ -80,8 +80,7 @@ async function asked(method: string, url: string, options: Options): Promise<Res
   if (!answer.ok) {
     const problem = await refusal(answer);
     const signingIn = url === "/api/v1/session" && method === "POST";
-    if ((answer.status === 401 && !signingIn) || problem.code === "access.must_change_password") toLogin();
-    throw problem;
+    throw signingIn && problem.status === 401 ? problem : signedIn(problem);
   }
   return answer;
 }
@@ -98,6 +97,40 @@ export const post = <T>(url: string, body: unknown = {}) => call<T>("POST", url,
 export const postForm = <T>(url: string, body: FormData) => call<T>("POST", url, { body });
 export const put = <T>(url: string, body: unknown) => call<T>("PUT", url, { body });
 export const remove = (url: string) => call<void>("DELETE", url);
+
+/** Send a form with a file, telling how many bytes have gone; the browser's `fetch` does not know it. */
+export function sendFile<T>(
+  url: string,
+  form: FormData,
+  signal: AbortSignal,
+  tell: (sent: number, total: number) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    request.setRequestHeader("accept-language", language.value);
+    request.upload.onprogress = ({ loaded, total }) => tell(loaded, total);
+    request.onload = () => {
+      connection.set("online");
+      const answer = new Response(request.responseText, { status: request.status });
+      if (answer.ok) resolve(answer.json() as Promise<T>);
+      else refusal(answer).then((problem) => reject(signedIn(problem)));
+    };
+    request.onerror = () => {
+      connection.set("lost");
+      reject(new Problem(0, "network", ""));
+    };
+    request.onabort = () => reject(new DOMException("", "AbortError"));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
+/** A refusal; where nobody is signed in any more, on the way to the sign-in page. */
+function signedIn(problem: Problem): Problem {
+  if (problem.status === 401 || problem.code === "access.must_change_password") toLogin();
+  return problem;
+}
 
 interface Page<T> {
   items?: T[];

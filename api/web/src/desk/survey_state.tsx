@@ -5,34 +5,16 @@ import { useEffect } from "preact/hooks";
 import type { Id } from "../api/types";
 import { t, useLanguage, word } from "../i18n";
 import { Icon } from "../panels/icons";
+import { Steps } from "../panels/steps";
 import type { Survey } from "./opening";
 
 const STEPS = ["queued", "reading", "surveying", "storing"] as const;
 type Step = (typeof STEPS)[number];
 
 const stepOf = ({ state, step }: Survey): Step => (state === "queued" || step === null ? "queued" : step);
+const countOf = ({ done, total }: Survey, step: Step) =>
+  step === "surveying" && total > 0 ? t("survey.communities", { done, total }) : undefined;
 const percentOf = ({ share }: Survey) => Math.floor(100 * share);
-
-function Steps({ survey }: { survey: Survey }) {
-  const at = STEPS.indexOf(stepOf(survey));
-  return (
-    <ol class="survey-steps">
-      {STEPS.map((step, number) => (
-        <li key={step} aria-current={number === at ? "step" : undefined} data-is={number < at ? "done" : undefined}>
-          <span class="survey-mark" aria-hidden="true">
-            {number < at ? <Icon name="check" size={14} /> : number + 1}
-          </span>
-          <span>
-            {word("survey_step", step)}
-            {step === "surveying" && survey.total > 0 && (
-              <span class="survey-count">{t("survey.communities", { done: survey.done, total: survey.total })}</span>
-            )}
-          </span>
-        </li>
-      ))}
-    </ol>
-  );
-}
 
 /** How far the survey is, so that the page can be left and come back to. */
 export function SurveyState({ plan, survey }: { plan: Id; survey: Survey }) {
@@ -61,7 +43,10 @@ export function SurveyState({ plan, survey }: { plan: Id; survey: Survey }) {
       <p class="read-only" role="status">
         {word("survey_step", stepOf(survey))}
       </p>
-      <Steps survey={survey} />
+      <Steps
+        at={STEPS.indexOf(stepOf(survey))}
+        steps={STEPS.map((step) => ({ key: step, label: word("survey_step", step), count: countOf(survey, step) }))}
+      />
       <p class="survey-left">
         {survey.seconds_left === null ? t("survey.unknown") : t("survey.left", { n: survey.seconds_left })}
       </p>

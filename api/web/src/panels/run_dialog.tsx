@@ -4,6 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import { all, get, type Problem, post } from "../api/client";
 import type { Area, Id, Paged, Plan, RuleSet, Run } from "../api/types";
 import { named, t } from "../i18n";
+import { communitiesUnder, upperAreas, usualArea } from "../state/areas";
 import { useLoad } from "../state/load";
 import { Dialog } from "./dialog";
 import { type Effort, EffortField, SeedField } from "./effort_fields";
@@ -22,31 +23,6 @@ async function choices(signal: AbortSignal): Promise<Choices> {
     get<Paged<RuleSet> | RuleSet[]>("/api/v1/rule-sets", {}, signal),
   ]);
   return { areas: areas.rows, rules: Array.isArray(rules) ? rules : rules.items };
-}
-
-/** Communities at or under an area of the tree. */
-function communitiesUnder(areas: readonly Area[], top: Id): Area[] {
-  const under = new Set([top]);
-  let grown = true;
-  while (grown) {
-    grown = false;
-    for (const area of areas) {
-      if (!under.has(area.id) && area.parent_id && under.has(area.parent_id)) {
-        under.add(area.id);
-        grown = true;
-      }
-    }
-  }
-  return areas.filter((area) => area.level === "community" && under.has(area.id));
-}
-
-const upperAreas = (areas: readonly Area[]) =>
-  areas.filter((area) => area.level !== "community" && communitiesUnder(areas, area.id).length > 0);
-
-/** The lowest area that still holds every community. */
-function usualArea(areas: readonly Area[], tops: readonly Area[]): Id | null {
-  const held = tops.map((top) => communitiesUnder(areas, top.id).length);
-  return tops[held.lastIndexOf(Math.max(...held))]?.id ?? null;
 }
 
 interface Props {

@@ -33,9 +33,10 @@ const kindOf = ({ code }: ImportItem) =>
   code.startsWith("partition.out_of_band.") ? "as_given" : (code.split(".").at(-1) ?? code);
 
 interface ListProps {
-  desk: DeskState;
   items: readonly ImportItem[];
-  /** The plan that they are of, where it is not the one on the desk: the way there opens it. */
+  /** The desk that shows their plan; */
+  desk?: DeskState;
+  /** or the plan, which the way there opens. */
   plan?: Id;
 }
 
@@ -51,6 +52,7 @@ export function FindingList({ desk, items, plan }: ListProps) {
   for (const item of sorted) kinds.set(kindOf(item), (kinds.get(kindOf(item)) ?? 0) + 1);
   const found = kind === null ? sorted : sorted.filter((item) => kindOf(item) === kind);
   const go = (item: ImportItem) => {
+    if (!desk) return;
     if (item.cell_id !== null && desk.board.cells.has(item.cell_id)) {
       const cell = desk.board.cells.get(item.cell_id);
       if (cell && cell.depth !== desk.depth.value) desk.depth.set(cell.depth);

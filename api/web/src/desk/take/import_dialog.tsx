@@ -1,95 +1,204 @@
-/** Hand in an existing division; what was noticed is told before it is opened. */
+/** Hand in an existing division; how far it is, and what was noticed before the draft is opened. */
 
 import { useState } from "preact/hooks";
-import { type Problem, path, postForm } from "../../api/client";
+import { get, type Problem, path } from "../../api/client";
 import type { Id } from "../../api/types";
-import { number, t, word } from "../../i18n";
+import { number, t, useLanguage, word } from "../../i18n";
 import { Dialog } from "../../panels/dialog";
 import { FieldRow } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
+import { Shown } from "../../panels/shown";
 import { Refused } from "../../panels/states";
-import type { DeskState } from "../state";
+import { useLoad } from "../../state/load";
+import { useValue } from "../../state/value";
 import { FindingList, type ImportItem } from "./findings";
+import { ImportProgress } from "./import_progress";
+import { again, handIn, type ImportRun, isOpen, runs, sending } from "./imports";
 
 const ENDINGS = ".gpkg,.zip,.geojson,.json,.kml,.fgb,.parquet,.csv,.tsv,.txt,.xlsx,.xls,.ods";
 const SYSTEMS = ["wgs84", "cgcs2000", "gcj02", "bd09"] as const;
 
-interface Taken {
-  plan_id: Id;
-  communities: number;
-  cells: number[];
-  buildings: number;
-  households: number;
-  findings: ImportItem[];
+/** An area whose communities may be divided. */
+export interface Place {
+  id: Id;
+  name: string;
 }
 
-export function ImportDialog({ desk, onClose }: { desk: DeskState; onClose: () => void }) {
-  const [taken, setTaken] = useState<Taken | null>(null);
+interface Props {
+  places: readonly Place[];
+  /** The import to look at; without one, a file is asked for. */
+  first: Id | null;
+  onClose: () => void;
+}
+
+export function ImportDialog({ places, first, onClose }: Props) {
+  const [chosen, setChosen] = useState<Id | null>(first);
+  const upload = useValue(sending);
+  const run = useValue(runs).find(({ id }) => id === chosen) ?? null;
+  const isDone = run?.state === "done" && run.plan_id !== null;
+  const asks = !upload && (run === null || run.state === "cancelled");
   return (
     <Dialog
       title={t("take.import_open")}
       onClose={onClose}
       foot={
-        taken && (
-          <a class="button button-main" href={path("/desk", { plan: taken.plan_id, tab: "take" })}>
+        isDone && (
+          <a class="button button-main" href={path("/desk", { plan: run.plan_id, tab: "take" })}>
             <Icon name="into" />
             {t("take.open_draft")}
           </a>
         )
       }
     >
-      {taken ? <Outcome desk={desk} taken={taken} /> : <HandIn desk={desk} onTaken={setTaken} />}
+      {/* Kept while the file is on its way: what was said of it counts again if the way breaks. */}
+      <div hidden={!asks}>
+        <HandIn places={places} onHanded={setChosen} />
+      </div>
+      {(upload || (run && isOpen(run))) && <ImportProgress run={upload ? null : run} />}
+      {!upload && run?.state === "failed" && <Retry key={run.id} run={run} onOther={() => setChosen(null)} />}
+      {!upload && isDone && <Outcome run={run} />}
     </Dialog>
   );
 }
 
-function Outcome({ desk, taken }: { desk: DeskState; taken: Taken }) {
-  const told = {
-    communities: number(taken.communities),
-    cells: taken.cells.map((count) => number(count)).join(" / "),
-    buildings: number(taken.buildings),
-    households: number(taken.households),
+function Outcome({ run }: { run: ImportRun }) {
+  const language = useLanguage();
+  const found = useLoad<{ items: ImportItem[] }>(
+    (signal) => get(`/api/v1/plans/${run.plan_id}/import`, {}, signal),
+    [run.plan_id, language],
+  );
+  const { summary } = run;
+  const told = summary && {
+    communities: number(summary.communities),
+    cells: summary.cells.map((count) => number(count)).join(" / "),
+    buildings: number(summary.buildings),
+    households: number(summary.households),
   };
   return (
     <div class="take-outcome">
-      <p role="status">{t("take.taken", told)}</p>
-      <FindingList desk={desk} items={taken.findings} plan={taken.plan_id} />
+      {told && <p role="status">{t("take.taken", told)}</p>}
+      <Shown loading={found}>{({ items }) => <FindingList items={items} plan={run.plan_id ?? undefined} />}</Shown>
     </div>
   );
 }
 
-function HandIn({ desk, onTaken }: { desk: DeskState; onTaken: (taken: Taken) => void }) {
-  const [file, setFile] = useState<File | null>(null);
-  const [title, setTitle] = useState("");
-  const [crs, setCrs] = useState("");
-  const [other, setOther] = useState("");
+/** What coordinates are in, where the file does not say it. */
+function useSystem(first = "") {
+  const known = first === "" || (SYSTEMS as readonly string[]).includes(first);
+  const [crs, setCrs] = useState(known ? first : "other");
+  const [other, setOther] = useState(known ? "" : first);
+  return { crs, setCrs, other, setOther, said: crs === "other" ? other.trim() : crs };
+}
+
+function SystemFields({ system }: { system: ReturnType<typeof useSystem> }) {
+  const { crs, setCrs, other, setOther } = system;
+  return (
+    <div class="form-pair">
+      <FieldRow label={t("take.crs")} hint={t("take.crs_hint")}>
+        <select value={crs} onChange={(event) => setCrs(event.currentTarget.value)}>
+          <option value="">{t("take.crs_own")}</option>
+          {SYSTEMS.map((one) => (
+            <option key={one} value={one}>
+              {word("export_crs", one)}
+            </option>
+          ))}
+          <option value="other">{t("take.crs_other")}</option>
+        </select>
+      </FieldRow>
+      {crs === "other" && (
+        <FieldRow label={t("take.crs_name")}>
+          <input
+            type="text"
+            placeholder="EPSG:4549"
+            maxLength={60}
+            value={other}
+            onInput={(event) => setOther(event.currentTarget.value)}
+          />
+        </FieldRow>
+      )}
+    </div>
+  );
+}
+
+/** An import that failed: why, and another try with the file that is there. */
+function Retry({ run, onOther }: { run: ImportRun; onOther: () => void }) {
+  const system = useSystem(run.crs ?? "");
   const [trust, setTrust] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const system = crs === "other" ? other.trim() : crs;
+  const send = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem(null);
+    await again(run, system.said, trust).catch(setProblem);
+    setBusy(false);
+  };
+  return (
+    <form class="form" onSubmit={send} aria-label={t("take.again")}>
+      <p class="take-file">{run.file_name}</p>
+      <p class="form-problem" role="alert">
+        {run.error?.detail}
+      </p>
+      <SystemFields system={system} />
+      {run.error?.code === "take.looks_shifted" && (
+        <label class="take-check">
+          <input type="checkbox" checked={trust} onChange={(event) => setTrust(event.currentTarget.checked)} />
+          {t("take.trust")}
+        </label>
+      )}
+      <Refused problem={problem} />
+      <div class="acts">
+        <button type="submit" class="button button-main" disabled={busy}>
+          <Icon name="refresh" />
+          {t("take.again")}
+        </button>
+        <button type="button" class="button" onClick={onOther}>
+          {t("take.other_file")}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function HandIn({ places, onHanded }: { places: readonly Place[]; onHanded: (id: Id) => void }) {
+  const [file, setFile] = useState<File | null>(null);
+  const [title, setTitle] = useState("");
+  const [place, setPlace] = useState<Id | undefined>(places[0]?.id);
+  const system = useSystem();
+  const [problem, setProblem] = useState<Problem | null>(null);
 
   const send = async (event: Event) => {
     event.preventDefault();
-    if (!file) return;
+    if (!file || place === undefined) return;
     const form = new FormData();
-    form.set("area_id", String(desk.plan.area.id));
+    form.set("area_id", String(place));
     form.set("title", title.trim() || file.name.replace(/\.[^.]+$/, ""));
-    if (system) form.set("crs", system);
-    if (trust) form.set("trust_crs", "true");
+    if (system.said) form.set("crs", system.said);
     form.set("file", file);
-    setBusy(true);
     setProblem(null);
     try {
-      onTaken(await postForm<Taken>("/api/v1/plans/import", form));
+      const id = await handIn(form, file);
+      if (id !== null) onHanded(id);
     } catch (reason) {
       setProblem(reason as Problem);
     }
-    setBusy(false);
   };
 
   return (
     <form class="form" onSubmit={send} aria-label={t("take.import")}>
-      <p class="take-note">{t("take.import_about", { area: desk.plan.area.name })}</p>
+      {places.length === 1 ? (
+        <p class="take-note">{t("take.import_about", { area: places[0]?.name ?? "" })}</p>
+      ) : (
+        <FieldRow label={t("take.area")}>
+          <select value={place} onChange={(event) => setPlace(Number(event.currentTarget.value))}>
+            {places.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </FieldRow>
+      )}
       <FieldRow label={t("take.file")} hint={t("take.file_hint")}>
         <input
           type="file"
@@ -107,48 +216,14 @@ function HandIn({ desk, onTaken }: { desk: DeskState; onTaken: (taken: Taken) =>
           onInput={(event) => setTitle(event.currentTarget.value)}
         />
       </FieldRow>
-      <div class="form-pair">
-        <FieldRow label={t("take.crs")} hint={t("take.crs_hint")}>
-          <select value={crs} onChange={(event) => setCrs(event.currentTarget.value)}>
-            <option value="">{t("take.crs_own")}</option>
-            {SYSTEMS.map((one) => (
-              <option key={one} value={one}>
-                {word("export_crs", one)}
-              </option>
-            ))}
-            <option value="other">{t("take.crs_other")}</option>
-          </select>
-        </FieldRow>
-        {crs === "other" && (
-          <FieldRow label={t("take.crs_name")}>
-            <input
-              type="text"
-              placeholder="EPSG:4549"
-              maxLength={60}
-              value={other}
-              onInput={(event) => setOther(event.currentTarget.value)}
-            />
-          </FieldRow>
-        )}
-      </div>
-      {(trust || problem?.code === "take.looks_shifted") && (
-        <label class="take-check">
-          <input type="checkbox" checked={trust} onChange={(event) => setTrust(event.currentTarget.checked)} />
-          {t("take.trust")}
-        </label>
-      )}
+      <SystemFields system={system} />
       <Refused problem={problem} />
       <div class="acts">
-        <button type="submit" class="button button-main" disabled={busy || !file}>
+        <button type="submit" class="button button-main" disabled={!file}>
           <Icon name="into" />
-          {busy ? t("take.reading") : t("take.hand_in")}
+          {t("take.hand_in")}
         </button>
       </div>
-      {busy && (
-        <p class="take-note" role="status">
-          {t("take.reading_note")}
-        </p>
-      )}
     </form>
   );
 }

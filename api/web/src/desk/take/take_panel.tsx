@@ -3,7 +3,7 @@
 import "../../style/take.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../../api/client";
-import { t, useLanguage, word } from "../../i18n";
+import { named, t, useLanguage, word } from "../../i18n";
 import { Picker, Segments } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
 import { done } from "../../panels/notice";
@@ -12,7 +12,7 @@ import { useValue } from "../../state/value";
 import type { DeskState } from "../state";
 import { type Progress, save } from "./fetching";
 import { Findings } from "./findings";
-import { ImportDialog } from "./import_dialog";
+import { Import } from "./import";
 
 const LAYERS = ["grids", "micro_grids", "plan"] as const;
 const FORMATS = ["gpkg", "shp.zip", "geojson", "kml", "xlsx"] as const;
@@ -216,23 +216,13 @@ function PrintForm({ desk }: { desk: DeskState }) {
 
 export function TakePanel({ desk }: { desk: DeskState }) {
   useLanguage();
-  const [open, setOpen] = useState(false);
   const may = desk.session.permissions;
   return (
     <div class="take">
       <section>
         <h3>{t("take.import")}</h3>
-        {may.includes("draw_plan") && (
-          <>
-            <p class="take-note">{t("take.import_note")}</p>
-            <button type="button" class="button" onClick={() => setOpen(true)}>
-              <Icon name="into" />
-              {t("take.import_open")}
-            </button>
-          </>
-        )}
+        {may.includes("draw_plan") && <Import places={[{ id: desk.plan.area.id, name: named(desk.plan.area) }]} />}
         <Findings desk={desk} />
-        {open && <ImportDialog desk={desk} onClose={() => setOpen(false)} />}
       </section>
       {may.includes("export_data") && (
         <section>
