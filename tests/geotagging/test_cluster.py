@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import openpyxl
 import pytest
+from distributed import Client
 
 from gis.errors import GridError, InvalidInput, Unavailable
 from gis.geotagging import text_blocks
@@ -30,9 +31,16 @@ def dask(*words: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine answers late."""
+    monkeypatch.setattr(clusters, "CONNECT_S", 120.0)
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A scheduler and two workers on this machine's own address."""
+    """A scheduler and two workers on this machine's own address; both are there, which may take longer than a run
+    waits."""
     folder = tmp_path_factory.mktemp("dask")
     told = folder / "scheduler.json"
     running = [dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told))]
@@ -41,7 +49,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             dask("worker", "--scheduler-file", str(told), "--host", "127.0.0.1", "--nworkers", "2", "--nthreads", "1",
                  "--local-directory", str(folder))
         )  # fmt: skip
-        yield _address(told)
+        found = _address(told)
+        with Client(found, timeout=120, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=120)
+        yield found
     finally:
         for process in reversed(running):
             process.terminate()

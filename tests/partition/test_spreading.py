@@ -48,6 +48,12 @@ def dask(*words: str) -> subprocess.Popen[bytes]:
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spreading")]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine answers late."""
+    monkeypatch.setattr(clusters, "CONNECT_S", 120.0)
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A scheduler and two workers with nannies, on this machine's own address."""
