@@ -114,8 +114,8 @@ def create_app(settings: Settings, *, url: str, clock: Callable[[], datetime] = 
     app.state.desk_bell = DeskBell(notices)
     keeper.on_change(cells.change)
     keeper.ahead(cells.ahead)
-    keeper.on_change(lambda found: services.live.now_in_force(found.version))
-    keeper.on_change(cells.prepare)  # last: what is told of a publication does not wait for it
+    keeper.on_change(lambda found: services.live.now_in_force(found.version), is_last=True)
+    keeper.on_change(cells.prepare, is_last=True)  # what is told of a publication does not wait for it
     app.front.at("/api/v1/locate", services.locate)
     app.front.at("/api/v1/incidents/stream", LivePath(services))
     errors.install(app)

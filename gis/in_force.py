@@ -11,7 +11,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -126,6 +126,7 @@ class Keeper:
         self._clock = clock
         self._poll_s = poll_s
         self._listeners: dict[Listener, tuple[str, str] | None] = {}
+        self._last: set[Listener] = set()
         self._failures: dict[Listener, _Failure] = {}
         self._ahead: dict[Listener, tuple[str, str] | None] = {}
         self._lock = threading.Lock()
@@ -136,13 +137,16 @@ class Keeper:
         for channel in (PLAN_CHANNEL, PEOPLE_CHANNEL):
             notices.subscribe(channel, lambda _: self.look(), self.look)
 
-    def on_change(self, listener: Listener) -> None:
-        """Have a function called, in the keeper's thread, with what is in force now and whenever that changes.
+    def on_change(self, listener: Listener, *, is_last: bool = False) -> None:
+        """Have a function called with what is in force now and whenever that changes: beside the others, or in the
+        keeper's own thread when all others are through.
 
         One that raises is called again with the same at the next look, then after pauses that grow to five minutes.
         """
         with self._lock:
             self._listeners[listener] = None
+            if is_last:
+                self._last.add(listener)
         self.look()
 
     def ahead(self, listener: Listener) -> None:
@@ -192,14 +196,26 @@ class Keeper:
         keys = (found.cells_key, found.people_key)
         with self._lock:
             waiting = [one for one, told in self._listeners.items() if told != keys and not self._rests(one, keys)]
+        # Side by side, for of a city each makes something that takes a core half a minute.
+        self._tell_all([one for one in waiting if one not in self._last], found)
         for listener in waiting:
-            self._tell(listener, found)
+            if listener in self._last:
+                self._tell(listener, found)
         if found.next_change is not None and found.next_change - found.at <= timedelta(seconds=AHEAD_S):
             self._look_ahead(found.next_change)
 
     def _rests(self, listener: Listener, keys: tuple[str, str]) -> bool:
         failure = self._failures.get(listener)
         return failure is not None and failure.keys == keys and time.monotonic() < failure.again_at
+
+    def _tell_all(self, listeners: Sequence[Listener], found: InForce) -> None:
+        threads = [threading.Thread(target=self._tell, args=(one, found), daemon=True) for one in listeners[1:]]
+        for thread in threads:
+            thread.start()
+        for listener in listeners[:1]:
+            self._tell(listener, found)
+        for thread in threads:
+            thread.join()
 
     def _tell(self, listener: Listener, found: InForce) -> None:
         keys = (found.cells_key, found.people_key)

@@ -1,41 +1,47 @@
 """``wangge bench publish``: a plan is published under load, and every process answers by it; how soon, and what failed.
 
-Two processes serve; wrk asks for cells all the while. The time runs from the commit of the publication to the last
-answer by the plan before, seen over connections opened anew, so that each process is asked.
+Two processes serve from their memory; wrk asks for cells all the while. The time runs from the commit of the
+publication to the last answer and the last tile by the plan before, seen over connections opened anew, so that each
+process is asked.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import tempfile
 import threading
 import time
-from contextlib import closing
+import urllib.request
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
+import numpy as np
 
 from gis.artifacts import ArtifactStore
 from gis.db import unit_of_work
 from gis.errors import Unavailable
 from gis.in_force import in_force
-from gis.responsibility.responsibility import load
+from gis.responsibility.responsibility import load, store_of
+from gis.settings import Settings
 from scripts import bench_servers
 from scripts.bench_coverage import uniform_points
 from scripts.bench_database import BenchDatabase, bench_database, draft_again, publish
 from scripts.bench_online import AT
 from scripts.load import Load, measure
 from scripts.program import Program, pass_program, print_json
+from tiles.cells import world_of
+from tiles.present import SHELF_KIND
+from tiles.versions import name_of
 
 WORKERS = 2
 IN_A_ROW = 60
 """So many answers by the new plan, over as many connections, count as all processes."""
 LIMIT_S = 600.0
+TILE_ZOOM = 16
 UNCHECKED_FROM = 5_000
 """From so many grids on the draft's ground is not checked before it is published, since made-up ground has no faults,
 and a cell has one building: filling the database takes longer than all that is measured."""
@@ -70,13 +76,17 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float) -> dict[s
     found: list[Load] = []
     with bench_servers.running("ours", town.url, program.settings.home, workers=WORKERS) as address:
         urls = [f"{address}{AT}?lon={lon!r}&lat={lat!r}" for lon, lat in points]
-        _until_all(urls[0], headers, town.plan_id)
+        tile = address + _tile_of(*points[0])
+        _until_all(lambda: json.loads(_asked(f"{address}/healthz", headers)[1])["version"] is not None)
+        _until_all(lambda: _has_shelf(program.settings, town))
+        old_tile = _asked(tile, headers)[0]
         load_on = threading.Thread(target=lambda: found.append(measure(urls, seconds=seconds, headers=headers)))
         load_on.start()
         began = time.monotonic()
         publish(town, draft, is_checked=grids < UNCHECKED_FROM)
         committed = time.monotonic()
-        last_old = _until_all(urls[0], headers, draft)
+        last_old = _until_all(lambda: json.loads(_asked(urls[0], headers)[1])["plan_id"] == draft)
+        last_tile = _until_all(lambda: _asked(tile, headers)[0] != old_tile)
         load_on.join()
     made_s, swap_ms = _made(town)
     return {
@@ -85,6 +95,7 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float) -> dict[s
         "workers": WORKERS,
         "transaction_s": committed - began,
         "all_answer_s": max(0.0, last_old - committed),
+        "all_tiles_s": max(0.0, last_tile - committed),
         "made_s": made_s,
         "swap_ms": swap_ms,
         "failed": sum(load.errors for load in found),
@@ -92,21 +103,36 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float) -> dict[s
     }
 
 
-def _until_all(url: str, headers: dict[str, str], plan_id: int) -> float:
-    """Wait until answers come by a plan alone; gives when the last other one came."""
+def _until_all(is_so: Callable[[], bool]) -> float:
+    """Wait until something is so however often it is asked, of every process; gives when it last was not."""
     ends, last_other, row = time.monotonic() + LIMIT_S, time.monotonic(), 0
-    parts = urlsplit(url)
     while row < IN_A_ROW:
-        with closing(http.client.HTTPConnection(parts.netloc, timeout=30)) as connection:
-            connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
-            told = json.loads(connection.getresponse().read())
-        if told.get("plan_id") == plan_id:
+        if is_so():
             row += 1
         else:
             row, last_other = 0, time.monotonic()
         if time.monotonic() > ends:
-            raise Unavailable("bench.load_failed", url=url, said=str(told)[:200])
+            raise Unavailable("bench.load_failed", url="-", said="another version after ten minutes")
     return last_other
+
+
+def _asked(url: str, headers: dict[str, str]) -> tuple[str | None, bytes]:
+    """ETag and body of an answer over a connection of its own, so that each process is asked."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+        return answer.headers["etag"], answer.read()
+
+
+def _tile_of(lon: float, lat: float) -> str:
+    """The tile of micro-grids at a point, from near; it names the grid above each, so each plan has its own."""
+    x, y = (int(unit) >> 12 for unit in world_of(np.array([[lon, lat]]), TILE_ZOOM)[0])
+    return f"/tiles/micro_grids/{TILE_ZOOM}/{x}/{y}.mvt"
+
+
+def _has_shelf(settings: Settings, town: BenchDatabase) -> bool:
+    """Whether all tiles of the version in force are made."""
+    with unit_of_work(town.engine) as session:
+        key = in_force(session, datetime.now(UTC)).cells_key
+    return store_of(settings).has(SHELF_KIND, name_of(key, 1000 * settings.tile_limit_kb))
 
 
 def _made(town: BenchDatabase) -> tuple[float, float]:

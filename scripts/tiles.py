@@ -57,7 +57,7 @@ def write(
     with transaction(program) as session, replacing(out) as temporary:
         found = areas.by_code(session, area) if area else None
         version = open_version(
-            session,
+            session.get_bind().engine,
             in_force(session, moment),
             store=store_of(program.settings),
             limit_bytes=1000 * program.settings.tile_limit_kb,

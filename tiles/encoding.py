@@ -95,7 +95,7 @@ def _mended(level: Level, cell: int, x: int, y: int) -> bytes:
     ground = ground_of(level, cell, x, y)
     inside = shapely.intersection(ground, _SQUARE, grid_size=1.0)
     parts = shapely.get_parts(inside)
-    parts = [part for part in parts if shapely.get_dimensions(part) == 2]
+    parts = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
     out = bytearray()
     px = py = 0
     for part in parts:

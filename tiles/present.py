@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,15 +13,17 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from gis.artifacts import ArtifactStore
-from gis.db import unit_of_work
+from gis.errors import Conflict
 from gis.in_force import InForce
+from gis.making import LARGE_FROM
 from gis.permissions import EVERYWHERE
+from gis.spreading import apart
 from tiles.cache import Kept, Shelf, TileCache, kept, write_shelf
-from tiles.versions import FORM, Place, Version, View, open_version, readable
+from tiles.versions import KIND, Place, Version, View, load, name_of, open_version, readable
 
 log = logging.getLogger("wangge.tiles")
 
-SHELF_KIND = "tiles"
+SHELF_KIND, TILES = "tiles", "tiles.bin"
 MOST_VIEWS = 2_000
 MOST_KEYS = 200_000
 """Addresses that all views together remember before they begin anew; some 50 MB."""
@@ -52,8 +55,8 @@ class _OutdatedError(Exception):
 class CellTiles:
     """Makes, keeps and gives the tiles of grids and micro-grids in force.
 
-    `change` and then `prepare` are called in the keeper's thread, all else where requests are answered. A request takes
-    `present` once, so that it is answered from one version.
+    `change` and then `prepare` are called in threads of the keeper, all else where requests are answered. A request
+    takes `present` once, so that it is answered from one version.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ class CellTiles:
         self.cache = TileCache(cache_bytes)
         self.present: Present | None = None
         self._keys: tuple[str, str] | None = None
-        self._last: Shelf | None = None
+        self._older: Path | None = None
         self.preparing: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -80,9 +83,10 @@ class CellTiles:
         """Another version is in force: load it and serve it; what cannot be loaded is left to the database."""
         before, keys = self.present, (now.cells_key, now.people_key)
         try:
-            with unit_of_work(self._engine) as session:
-                version = open_version(session, now, store=self._store, limit_bytes=self._limit_bytes)
+            version = open_version(self._engine, now, store=self._store, limit_bytes=self._limit_bytes)
             _warm(version)
+        except Conflict:
+            raise  # it was another by then: the keeper looks again, and the last one serves as while one is made
         except Exception:
             if keys != self._keys:
                 self.present = None  # fresh before quick: cells, or who sees them, may be others
@@ -95,8 +99,7 @@ class CellTiles:
 
     def ahead(self, found: InForce) -> None:
         """Have the cells of a version made that comes into force soon."""
-        with unit_of_work(self._engine) as session:
-            open_version(session, found, store=self._store, limit_bytes=self._limit_bytes)
+        open_version(self._engine, found, store=self._store, limit_bytes=self._limit_bytes)
 
     def prepare(self, _: InForce) -> None:
         """Have the tiles of the version made that everybody will ask for: in a thread of its own, since the keeper must
@@ -115,7 +118,7 @@ class CellTiles:
             present = self.present
             try:
                 if present is not None and present.shelf is None:
-                    present.shelf = self._last = self._shelf(present.version)
+                    present.shelf = self._shelf(present.version)
             except _OutdatedError:
                 pass
             except Exception:
@@ -131,19 +134,21 @@ class CellTiles:
 
         def make(folder: Path) -> None:
             began = time.perf_counter()
-            older = self._last
-            view = version.view((EVERYWHERE,))
-            tiles = {}
-            for place in version.places():
-                if self.present is None or self.present.version.name != version.name:
+            if len(version.paths) < LARGE_FROM:
+                _fill(folder, version, self._older, is_wanted)
+            else:
+                held = version.name, self._store.folder / KIND / name, version.paths
+                if not apart(_fill_apart, folder, *held, self._older, wanted=is_wanted):
                     raise _OutdatedError
-                key = version.key(place, view)
-                tiles[key] = (older and older.get(key)) or kept(version.encode(place, view))
-            write_shelf(folder / "tiles.bin", tiles)
-            log.info("%d tiles of %s made in %.1f s", len(tiles), version.name, time.perf_counter() - began)
+            log.info("tiles of %s made in %.1f s", version.name, time.perf_counter() - began)
 
-        name = f"{version.name}-{FORM}-{self._limit_bytes}"
-        return readable(self._store, SHELF_KIND, name, make, lambda folder: Shelf(folder / "tiles.bin"))
+        def is_wanted() -> bool:
+            return self.present is not None and self.present.version.name == version.name
+
+        name = name_of(version.name, self._limit_bytes)
+        shelf = readable(self._store, SHELF_KIND, name, make, lambda folder: Shelf(folder / TILES))
+        self._older = self._store.folder / SHELF_KIND / name / TILES
+        return shelf
 
     def key(self, present: Present, view: View, address: str, place: Place) -> bytes:
         """What a tile depends on; remembered by its address."""
@@ -180,6 +185,32 @@ class CellTiles:
         made = kept(content, is_packed=bool(self.cache.limit_bytes))
         self.cache.put(key, made)
         return made
+
+
+def _fill(folder: Path, version: Version, older: Path | None, is_wanted: Callable[[], bool]) -> None:
+    """Write the tiles of a version into a folder; those that an older shelf holds already are taken from there."""
+    known = _opened(older)
+    view = version.view((EVERYWHERE,))
+    tiles = {}
+    for place in version.places():
+        if not is_wanted():
+            raise _OutdatedError
+        key = version.key(place, view)
+        tiles[key] = (known and known.get(key)) or kept(version.encode(place, view))
+    write_shelf(folder / TILES, tiles)
+
+
+def _fill_apart(folder: Path, name: str, cells: Path, paths: Mapping[int, str], older: Path | None) -> None:
+    """`_fill`, with the version from its files."""
+    _fill(folder, Version(name, load(cells), paths), older, lambda: True)
+
+
+def _opened(path: Path | None) -> Shelf | None:
+    """A shelf, if it is still there to be read."""
+    try:
+        return None if path is None else Shelf(path)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _warm(version: Version) -> None:

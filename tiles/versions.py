@@ -7,17 +7,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from gis.artifacts import ArtifactStore
+from gis.db import unit_of_work
 from gis.in_force import InForce
+from gis.making import maker
 from gis.permissions import is_within
 from tiles import cells, encoding, rows
 from tiles.cells import CellLayer, CellTable
@@ -112,7 +115,7 @@ class Version:
                     yield layer, zoom, x, y
 
 
-def open_version(session: Session, now: InForce, *, store: ArtifactStore, limit_bytes: int) -> Version:
+def open_version(engine: Engine, now: InForce, *, store: ArtifactStore, limit_bytes: int) -> Version:
     """The version in force, made if this machine has it not yet.
 
     Parameters
@@ -121,14 +124,26 @@ def open_version(session: Session, now: InForce, *, store: ArtifactStore, limit_
         A zoom at which a tile would have more shows the tier above instead.
     """
     began = time.perf_counter()
-    name = f"{now.cells_key}-{FORM}-{limit_bytes}"
+    name = name_of(now.cells_key, limit_bytes)
+    fill = maker(engine, now, partial(write_layers, limit_bytes=limit_bytes))
 
     def make(folder: Path) -> None:
-        save(folder, build(rows.read(session, now.links), limit_bytes=limit_bytes))
+        fill(folder)
         log.info("cells of %s made for tiles in %.1f s", name, time.perf_counter() - began)
 
     layers = readable(store, KIND, name, make, load)
-    return Version(now.cells_key, layers, rows.paths(session, [community for community, _ in now.links]))
+    with unit_of_work(engine) as session:
+        return Version(now.cells_key, layers, rows.paths(session, [community for community, _ in now.links]))
+
+
+def name_of(cells_key: str, limit_bytes: int) -> str:
+    """Name of what is kept of a version."""
+    return f"{cells_key}-{FORM}-{limit_bytes}"
+
+
+def write_layers(session: Session, folder: Path, now: InForce, *, limit_bytes: int) -> None:
+    """Make the layers of a version into a folder, for `load`."""
+    save(folder, build(rows.read(session, now.links), limit_bytes=limit_bytes))
 
 
 def readable(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from gis.in_force import InForce
 from gis.listing.people import mask_phone
 from gis.listing.window import Row, fetch
 from gis.responsibility.cell_index import CellIndex
@@ -28,6 +29,7 @@ TOLD = ("id", "code", "name", "depth", "households", "floor_from", "floor_to")
 """What is told of a cell."""
 AREA_TOLD = ("id", "level", "code", "name", "name_en")
 NO_FLOOR = -(2**31)
+CELLS = "cells.arrow"
 
 _CELLS = pa.schema(
     [
@@ -165,24 +167,25 @@ def outlines(session: Session, communities: pa.Table) -> NDArray[np.object_]:
     return np.asarray(shapely.from_wkb([found.get(one) for one in communities["id"].to_pylist()]), dtype=object)
 
 
-def write_cells(session: Session, folder: Path, *, at: datetime) -> None:
+def write_cells(session: Session, folder: Path, found: InForce) -> None:
     """Make what depends on the plans in force alone: the cells, their grounds, and the index."""
-    cells = cells_in_force(session, at=at)
+    cells = cells_in_force(session, at=found.at)
     grounds, ground_of = grounds_in_force(session, cells)
     starts, leaves = leaves_of_grounds(ground_of, len(grounds))
-    write_table(cells, folder / "cells.arrow")
+    write_table(cells, folder / CELLS)
     np.save(folder / "ground_starts.npy", starts)
     np.save(folder / "ground_leaves.npy", leaves)
     _write_index(grounds, folder / "index")
 
 
-def write_people(session: Session, folder: Path, cells: pa.Table, *, at: datetime) -> None:
-    """Make what changes with people and areas: who answers, and the communities' outlines."""
-    found = people(session, cells, None, at=at)
-    write_table(found.cells, folder / "people.arrow")
-    write_table(found.communities, folder / "communities.arrow")
-    write_table(found.holders, folder / "holders.arrow")
-    _write_index(outlines(session, found.communities), folder / "outlines")
+def write_people(session: Session, folder: Path, found: InForce, *, cells_folder: Path) -> None:
+    """Make what changes with people and areas: who answers for the cells of a folder that `write_cells` filled, and the
+    communities' outlines."""
+    made = people(session, read_table(cells_folder / CELLS), None, at=found.at)
+    write_table(made.cells, folder / "people.arrow")
+    write_table(made.communities, folder / "communities.arrow")
+    write_table(made.holders, folder / "holders.arrow")
+    _write_index(outlines(session, made.communities), folder / "outlines")
 
 
 def _write_index(grounds: NDArray[np.object_], folder: Path) -> None:

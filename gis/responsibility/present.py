@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from gis.artifacts import ArtifactStore
+from gis.errors import Conflict
 from gis.in_force import InForce, Keeper
 from gis.responsibility.responsibility import Responsibility, load, make
 
@@ -63,6 +64,8 @@ class Present:
         began = time.perf_counter()
         try:
             loaded = load(self._store, self._engine, found)
+        except Conflict:
+            raise  # it was another by then: the keeper looks again, and the last one answers as while one is made
         except Exception:
             # Another version is in force and cannot be had: the database answers, not a plan that is over.
             if self._loaded is not None and self._loaded.version != found.version:

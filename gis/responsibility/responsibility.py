@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import Engine, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from gis.artifacts import ArtifactStore
 from gis.db import unit_of_work
-from gis.errors import Conflict
 from gis.in_force import InForce, in_force
 from gis.listing.window import Row
+from gis.making import maker
 from gis.responsibility import build
 from gis.responsibility.book import KEPT_PIECES, MAX_CANDIDATES, Book, Pieces, View, decimetres, quick
 from gis.responsibility.cell_index import FAR_M, NEAR_M, CellIndex
@@ -276,17 +274,16 @@ def _load(store: ArtifactStore, engine: Engine, found: InForce) -> Responsibilit
     cells_folder = store.get(
         _CELLS,
         found.cells_key,
-        _builder(engine, found, lambda session, folder: build.write_cells(session, folder, at=found.at)),
+        maker(engine, found, build.write_cells),
     )
-    cells = build.read_table(cells_folder / "cells.arrow")
     people_folder = store.get(
         _PEOPLE,
         found.people_key,
-        _builder(engine, found, lambda session, folder: build.write_people(session, folder, cells, at=found.at)),
+        maker(engine, found, partial(build.write_people, cells_folder=cells_folder)),
     )
     tables = (build.read_table(people_folder / f"{name}.arrow") for name in ("people", "communities", "holders"))
     made = Responsibility(
-        cells,
+        build.read_table(cells_folder / build.CELLS),
         build.People(*tables),
         CellIndex.load(cells_folder / "index"),
         CellIndex.load(people_folder / "outlines"),
@@ -324,21 +321,6 @@ def as_of(engine: Engine, settings: Settings, at: datetime) -> Responsibility:
 def store_of(settings: Settings) -> ArtifactStore:
     """Where this machine keeps its versions."""
     return ArtifactStore(settings.home / "artifacts")
-
-
-def _builder(engine: Engine, found: InForce, write: Callable[[Session, Path], None]) -> Callable[[Path], None]:
-    def make(folder: Path) -> None:
-        # One snapshot for all that is read, and no other than the key says.
-        with unit_of_work(engine) as session:
-            session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-            session.execute(text("SET LOCAL statement_timeout = '10min'"))
-            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # the index is built within
-            same = in_force(session, found.at)
-            if (same.cells_key, same.people_key) != (found.cells_key, found.people_key):
-                raise Conflict("responsibility.moved")
-            write(session, folder)
-
-    return make
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

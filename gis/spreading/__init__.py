@@ -5,7 +5,7 @@ else, so where and in which order jobs run changes no answer. What runs elsewher
 it is enough (finish with the best so far), and it tells how far it is.
 
 `spread` is for jobs that are all known, whose answers are taken as they come; `stream` for more jobs than memory holds,
-whose answers are wanted in order.
+whose answers are wanted in order; `apart` for one thing that would hold up the threads of this process.
 """
 
 from __future__ import annotations
@@ -162,6 +162,53 @@ def stream(
     return stream_over_cluster(work, jobs, common, cluster, Watch(cancelled or _never, _never, _silent, stopped))
 
 
+def apart(work: Callable[..., None], *given: Any, wanted: Callable[[], bool] | None = None) -> bool:
+    """Do one thing in a process of its own, and wait: threads that answer requests meanwhile have the interpreter's
+    lock to themselves. Within a process that may have no children it is done here.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module. What it raises is raised here.
+    *given
+        What it is called with; can be pickled.
+    wanted : callable, optional
+        Asked now and then; when it says no the process is ended.
+
+    Returns
+    -------
+    bool
+        Whether it was done.
+
+    Raises
+    ------
+    Unavailable
+        ``spreading.worker_died``.
+    """
+    if multiprocessing.current_process().daemon:
+        work(*given)
+        return True
+    context = multiprocessing.get_context("spawn")
+    told, telling = context.Pipe(duplex=False)
+    process = context.Process(target=_alone, args=(telling, work, given), daemon=True)
+    process.start()
+    telling.close()
+    try:
+        while not told.poll(LOOK_S):
+            if wanted is not None and not wanted():
+                return False
+        fault: BaseException | None = told.recv()
+    except EOFError:
+        raise Unavailable("spreading.worker_died", jobs=1, tries=1) from None
+    finally:
+        told.close()
+        process.terminate()
+        process.join()
+    if fault is not None:
+        raise fault
+    return True
+
+
 def process_count(jobs: int, asked: int | None = None) -> int:
     """How many processes to use for so many jobs: at most those asked for, by default one a core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -176,6 +223,18 @@ def _never() -> bool:
 
 def _silent(_number: int, _share: float, _best: float) -> None:
     return
+
+
+def _alone(telling: Any, work: Callable[..., None], given: Sequence[Any]) -> None:
+    """Do what `apart` was asked for; tell what it raised, or ``None``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    fault: BaseException | None = None
+    try:
+        work(*given)
+    except Exception as error:
+        fault = error
+    telling.send(fault)
 
 
 # --- In this process -------------------------------------------------------------------------------------------------

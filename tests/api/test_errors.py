@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,6 +156,12 @@ def test_a_database_that_is_away_answers_503_and_when_to_come_again(shared: Any)
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_health_names_the_version_that_answers_from_memory(shared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for loaded, told in ((None, None), (SimpleNamespace(version="a1.b2"), "a1.b2")):
+        monkeypatch.setattr(shared.app.state.services.present, "_loaded", loaded)
+        assert shared.as_(None).get("/healthz").json() == {"status": "ok", "version": told}
 
 
 def test_answers_carry_the_security_headers(shared: Any) -> None:

@@ -25,10 +25,10 @@ from gis.partition.division_of import jobs_of
 from gis.partition.site import Job
 from gis.rule_set import load_preset
 from gis.settings import ROOT
+from gis.spreading import apart, spread
 from gis.spreading import cluster as clusters
-from gis.spreading import spread
 from tests.partition.towns import estate, ground, town
-from tests.partition.works import cut, die, die_once, refuse, run_till_enough, spread_for_ever
+from tests.partition.works import cut, die, die_once, fail, leave, refuse, run_till_enough, spread_for_ever, stay, write
 
 Place = Mapping[str, Any]
 """Keyword arguments of `spread` that say where to run."""
@@ -232,3 +232,28 @@ def test_a_cluster_of_other_versions_is_refused_with_the_list(address: str) -> N
     assert error.code == "spreading.other_versions"
     assert all("geos" in line and "3.9.0" in line for line in error.params["differences"])
     assert any(line.startswith("tcp://") for line in error.params["differences"])
+
+
+# --- Apart ---
+
+
+def test_what_is_done_apart_is_done_in_another_process(tmp_path: Path) -> None:
+    assert apart(write, str(tmp_path / "note"), "done")
+    words, process = (tmp_path / "note").read_text().split()
+    assert words == "done"
+    assert int(process) != os.getpid()
+
+
+def test_what_fails_apart_is_told_here() -> None:
+    with pytest.raises(NotFound, match="no_file") as refused:
+        apart(fail, "street.csv")
+    assert refused.value.params == {"path": "street.csv"}
+    with pytest.raises(Unavailable, match="worker_died"):
+        apart(leave, 3)
+
+
+def test_what_nobody_wants_any_more_is_ended(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    assert not apart(stay, str(note), wanted=lambda: not (note.exists() and note.read_text()))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -54,3 +55,21 @@ def note_and_stay(folder: str, signals: Signals) -> None:
 def spread_for_ever(folder: str) -> None:
     """A process that waits for answers that never come."""
     list(spread(note_and_stay, [folder, folder], processes=2))
+
+
+def write(path: str, words: str) -> None:
+    """Write into a file which process this is, too."""
+    Path(path).write_text(f"{words} {os.getpid()}")
+
+
+def fail(words: str) -> None:
+    raise NotFound("import.no_file", path=words)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def stay(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    threading.Event().wait()

@@ -96,6 +96,13 @@ def test_arrays_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
         assert encoding.encode(read, zoom, x, y, all_seen(read)) == encoding.encode(layer, zoom, x, y, all_seen(layer))
 
 
+def test_nothing_is_drawn_of_a_cell_that_only_its_box_brings_into_a_tile() -> None:
+    level = held("micro_grids").levels[14]
+    x, y = (int(unit) // EXTENT for unit in level.anchor[0])
+    assert encoding._mended(level, 0, x, y)
+    assert encoding._mended(level, 0, x + 9, y) == b""
+
+
 def test_no_tile_where_no_cell_is() -> None:
     layer = held("grids")
     for place in ((8, 0, 0), (16, 65535, 65535), (7, 0, 0), (17, 0, 0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +19,15 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gis import plans
+from gis import making, plans
+from gis.artifacts import ArtifactStore
 from gis.db import unit_of_work
 from gis.errors import Unavailable
 from gis.permissions import SYSTEM
 from tests.tiles.builders import properties, read_only, rough_town, shapes
 from tests.usecases.builders import make_plan
 from tiles import mvt, rows, versions
+from tiles import present as present_module
 from tiles.cache import ENTRY, Kept, Shelf, TileCache, kept, write_shelf
 from tiles.cells import CellTable
 from tiles.layers import LAYERS
@@ -154,6 +157,31 @@ def test_what_was_made_for_a_version_is_made_once_a_machine(service: Any) -> Non
     assert made == {kind: sorted(path.name for path in (store.folder / kind).iterdir()) for kind in ("cells", "tiles")}
     assert other.present is not None
     assert other.present.version.name == cells.present.version.name
+
+
+def test_tiles_of_a_city_are_made_in_a_process_of_its_own_and_are_the_same(
+    service: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, cells = present_of(service).version, service.app.state.cells
+    monkeypatch.setattr(making, "LARGE_FROM", 1)
+    monkeypatch.setattr(present_module, "LARGE_FROM", 1)
+    monkeypatch.setattr(present_module, "_fill", None)  # nothing is made here any more
+    other = CellTiles(cells._engine, ArtifactStore(tmp_path), limit_bytes=cells._limit_bytes, cache_bytes=10**6)
+    found = service.app.state.services.keeper.present
+    for _ in range(2):  # anew, and from the shelf that is there
+        other.change(found)
+        other.prepare(found)
+        settle(other)
+        assert other.present is not None
+        assert other.present.shelf is not None
+        view = version.view(EVERYWHERE)
+        assert len(other.present.shelf) == len({version.key(place, view) for place in version.places()})
+        for place in version.places():
+            tile = other.present.shelf.get(version.key(place, view))
+            assert tile is not None
+            assert tile.plain() == version.encode(place, view)
+        shutil.rmtree(tmp_path / "tiles")
+        other.present.shelf = None
 
 
 def test_a_version_that_cannot_be_loaded_is_left_to_the_database(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:

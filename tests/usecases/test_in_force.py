@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from gis import artifacts, plan_copy, plans, staff
+from gis import artifacts, making, plan_copy, plans, staff
 from gis.artifacts import ArtifactStore
 from gis.db import make_engine, unit_of_work
 from gis.errors import Conflict, Unavailable
@@ -197,6 +197,23 @@ def test_nothing_is_kept_under_the_key_of_something_else(
     assert not list(tmp_path.rglob("*.npy"))
 
 
+def test_a_city_is_made_in_a_process_of_its_own_and_is_the_same(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ask(engine)
+    load(ArtifactStore(tmp_path / "here"), engine, found)
+    monkeypatch.setattr(making, "LARGE_FROM", 1)
+    monkeypatch.setattr(making, "_make", None)  # nothing is made here any more
+    load(ArtifactStore(tmp_path / "apart"), engine, found)
+    made = {path.relative_to(tmp_path / "here"): path for path in (tmp_path / "here").rglob("*.*") if path.is_file()}
+    assert len(made) > 20
+    for path, here in made.items():
+        assert (tmp_path / "apart" / path).read_bytes() == here.read_bytes(), path
+    publish_again(engine, found.links[0][1], at=NOW, now=NOW)
+    with pytest.raises(Conflict, match="moved"):
+        load(ArtifactStore(tmp_path / "late"), engine, found)
+
+
 # --- kept up to date --------------------------------------------------------------------------------------------------
 
 
@@ -273,7 +290,45 @@ def test_a_listener_that_fails_is_asked_again_and_keeps_none_from_hearing(engine
     keeper.look_now()
     keeper.look_now()
     keeper.look_now()
-    assert heard == ["faulty", "other", "faulty"]
+    assert sorted(heard) == ["faulty", "faulty", "other"]
+
+
+def test_those_who_are_told_last_hear_when_the_others_are_through(engine: Engine) -> None:
+    keeper = Keeper(engine, Notices("postgresql:///nowhere"))
+    heard: list[str] = []
+    both = threading.Barrier(2, timeout=60)
+
+    def listen(name: str) -> None:
+        both.wait()  # beside each other
+        heard.append(name)
+
+    keeper.on_change(lambda _: heard.append("last"), is_last=True)
+    keeper.on_change(lambda _: listen("one"))
+    keeper.on_change(lambda _: listen("two"))
+    keeper.look_now()
+    assert sorted(heard[:2]) == ["one", "two"]
+    assert heard[2:] == ["last"]
+
+
+def test_the_last_version_answers_until_what_moved_meanwhile_is_loaded(
+    engine: Engine, built: tuple[str, int], tmp_path: Path
+) -> None:
+    keeper = Keeper(engine, Notices("postgresql:///nowhere"))
+    present = Present(engine, ArtifactStore(tmp_path), keeper)
+    keeper.look_now()
+    before, found = present.newest, ask(engine)
+    with unit_of_work(engine) as session:
+        session.add(Staff(code="N", name="新"))
+    stale = ask(engine)
+    again = publish_again(engine, built[1], at=NOW, now=NOW)
+    with pytest.raises(Conflict, match="moved"):
+        present._change(stale)
+    assert present.newest is before
+    assert stale.people_key != found.people_key
+    keeper.look_now()
+    assert present.newest is not before
+    assert present.newest is not None
+    assert {plan for _, plan in present.newest.governs.links} == {again}  # type: ignore[union-attr]
 
 
 def test_readers_see_one_version_or_the_other_while_it_is_swapped(
