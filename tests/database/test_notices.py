@@ -8,9 +8,16 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from gis import notices as notices_module
 from gis.notices import APPLICATION, Notices
 
 WAIT_S = 120.0
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the thread has ended, however long that takes."""
+    monkeypatch.setattr(notices_module, "_STOP_S", WAIT_S)
 
 
 def _notify(url: str, channel: str, payload: str) -> None:

@@ -81,7 +81,7 @@ def test_finds_and_proves_the_best_of_all_plans(
         kinds = np.array(households, dtype=float)
         problem = replace(problem, mix=np.column_stack([kinds, kinds[::-1]]), past=np.array(past))
     best = best_of_all(problem)
-    found = certify(problem, one_cell(problem), seconds=60)
+    found = certify(problem, one_cell(problem), seconds=280)
     assert found.kind == "optimal"
     assert found.cost == pytest.approx(best)
     assert found.bound == found.cost
@@ -114,7 +114,7 @@ def test_counts_enclaves_where_one_cell_surrounds_another() -> None:
             for label in map(np.array, partitions(9))
             if label.max() < 3 and pieces(problem, label) == label.max() + 1
         )
-        found = certify(problem, one_cell(problem), seconds=60)
+        found = certify(problem, one_cell(problem), seconds=280)
         assert found.kind == "optimal"
         assert found.cost == pytest.approx(best)
 
