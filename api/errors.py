@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api import pages
 from gis import errors as domain
 from gis.db import translate
 from gis.messages import LANGUAGES, catalogue, text
@@ -147,7 +148,8 @@ def _what(one: Mapping[str, Any], language: str) -> str:
 
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = refused(request, error.status_code)
+    page = pages.missing(request) if error.status_code == 404 else None
+    answer = page or refused(request, error.status_code)
     answer.headers.update(error.headers or {})
     return answer
 

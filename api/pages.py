@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -25,8 +25,13 @@ class Assets(StaticFiles):
         return response
 
 
+PROGRAMS = ("/api/", "/tiles/", "/ogc", "/open311", "/assets/")
+"""Below these addresses no person reads a page."""
+
+
 def install(app: FastAPI, *, dist: Path) -> None:
     """Serve the pages of a built front end; a page not built yet answers 503 with the remedy."""
+    app.state.missing_page = dist / "missing" / "index.html"
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/", lambda: _page(dist / "index.html"), methods=["GET", "HEAD"])
     for page in PAGES:
@@ -43,6 +48,13 @@ def _add(router: APIRouter, page: str, dist: Path) -> None:
 
     router.add_api_route(f"/{page}", show, methods=["GET", "HEAD"], name=page)
     router.add_api_route(f"/{page}/", show, methods=["GET", "HEAD"], name=f"{page}-folder")
+
+
+def missing(request: Request) -> Response | None:
+    """What a person sees at an address that there is not; ``None`` for a program, which reads the problem."""
+    file: Path = request.app.state.missing_page
+    is_reader = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(PROGRAMS)
+    return FileResponse(file, 404, headers={"Cache-Control": "no-cache"}) if is_reader and file.is_file() else None
 
 
 def _page(file: Path) -> FileResponse:

@@ -34,6 +34,7 @@ export default defineConfig({
         "desk/index.html",
         "command/index.html",
         "field/index.html",
+        "missing/index.html",
       ],
     },
   },

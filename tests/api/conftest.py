@@ -177,7 +177,7 @@ def shared(
 
 def _pages(folder: Path) -> Path:
     dist = folder / "dist"
-    for page in ("", "login", "planner", "desk", "command", "field"):
+    for page in ("", "login", "planner", "desk", "command", "field", "missing"):
         (dist / page).mkdir(parents=True, exist_ok=True)
         (dist / page / "index.html").write_text(f"<!doctype html><title>{page}</title>", encoding="utf-8")
     leaflet = Settings().web_dist.parent / "node_modules" / "leaflet" / "dist"

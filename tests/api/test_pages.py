@@ -30,6 +30,16 @@ def test_nothing_beside_the_assets_is_served(shared: Any, path: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_person_gets_a_page_where_there_is_none_and_a_program_the_problem(shared: Any) -> None:
+    reader = {"accept": "text/html,*/*;q=0.8"}
+    page = shared.as_(None).get("/nowhere", headers=reader)
+    assert (page.status_code, page.headers["content-type"].split(";")[0]) == (404, "text/html")
+    assert "<title>missing</title>" in page.text
+    for path, headers in (("/nowhere", {}), ("/api/v1/nowhere", reader), ("/assets/nothing.js", reader)):
+        answer = shared.as_(None).get(path, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
 def test_pages_that_are_not_built_say_what_to_do(shared: Any, tmp_path: Any) -> None:
     from fastapi.testclient import TestClient
 

@@ -2,13 +2,15 @@
 
 import { useState } from "preact/hooks";
 import { all } from "../api/client";
-import type { Plan, Session } from "../api/types";
+import type { Area, Plan, Session } from "../api/types";
 import { day, named, t, useLanguage, word } from "../i18n";
 import { DraftDialog } from "../panels/draft_dialog";
 import { Icon } from "../panels/icons";
 import { Shown } from "../panels/shown";
 import { Empty } from "../panels/states";
+import { upperAreas, usualArea } from "../state/areas";
 import { useLoad } from "../state/load";
+import { Import } from "./take/import";
 
 /** As the page lists them: what can be edited, what is being decided, what governs or will. */
 const GROUPS = {
@@ -75,6 +77,25 @@ function Lists({ plans, session }: { plans: Plan[]; session: Session }) {
   );
 }
 
+/** Bringing an existing division, for the area whose communities it divides. */
+function Bring() {
+  const areas = useLoad(() => all<Area>("/api/v1/areas", { geometry: false }), []);
+  return (
+    <section aria-labelledby="drafts-import">
+      <h2 id="drafts-import">{t("take.import")}</h2>
+      <Shown loading={areas}>
+        {({ rows }) => {
+          const tops = upperAreas(rows);
+          const usual = usualArea(rows, tops);
+          if (usual === null) return <p class="lack">{t("take.no_areas")}</p>;
+          const sorted = [...tops].sort((a, b) => Number(b.id === usual) - Number(a.id === usual));
+          return <Import places={sorted.map((area) => ({ id: area.id, name: named(area) }))} />;
+        }}
+      </Shown>
+    </section>
+  );
+}
+
 export function Drafts({ session }: { session: Session }) {
   const language = useLanguage();
   const plans = useLoad(() => all<Plan>("/api/v1/plans"), [language]);
@@ -83,6 +104,7 @@ export function Drafts({ session }: { session: Session }) {
       <h1>{t("desk.title")}</h1>
       <p>{t("desk.choose_plan")}</p>
       <Shown loading={plans}>{({ rows }) => <Lists plans={rows} session={session} />}</Shown>
+      {session.permissions.includes("draw_plan") && <Bring />}
     </div>
   );
 }

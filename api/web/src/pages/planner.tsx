@@ -294,7 +294,15 @@ function Desk({ session }: { session: Session }) {
             <Waiting />
           )
         ) : !plan ? (
-          <Empty icon="grid">{t("plan.none")}</Empty>
+          <Empty icon="grid">
+            {planner ? t("plan.none") : t("plan.none_yet")}
+            {planner && (
+              <>
+                <br />
+                <a href="/desk">{t("take.import")}</a>
+              </>
+            )}
+          </Empty>
         ) : (
           still && (
             <>

@@ -10,7 +10,7 @@ import { Dialog } from "./dialog";
 import { type Effort, EffortField, SeedField } from "./effort_fields";
 import { FieldRow } from "./field_row";
 import { Icon } from "./icons";
-import { Failed, Refused, Waiting } from "./states";
+import { Empty, Failed, Refused, Waiting } from "./states";
 
 interface Choices {
   areas: Area[];
@@ -30,12 +30,26 @@ interface Props {
   onStarted: (plan: Plan) => void;
 }
 
+/** What must be there before anything can be divided. */
+function lacking({ areas, rules }: Choices): string | null {
+  if (upperAreas(areas).length === 0) return t("take.no_areas");
+  return rules.length === 0 ? t("run.no_rules") : null;
+}
+
 export function RunDialog({ onClose, onStarted }: Props) {
   const loaded = useLoad(choices, []);
   if (!loaded.value) {
     return (
       <Dialog title={t("run.title")} onClose={onClose}>
         {loaded.failure ? <Failed problem={loaded.failure} again={loaded.again} /> : <Waiting />}
+      </Dialog>
+    );
+  }
+  const lack = lacking(loaded.value);
+  if (lack) {
+    return (
+      <Dialog title={t("run.title")} onClose={onClose}>
+        <Empty icon="info">{lack}</Empty>
       </Dialog>
     );
   }

@@ -13,7 +13,7 @@ import { Icon, type IconName } from "./icons";
 import { LanguageSwitch } from "./language_switch";
 import { Notice } from "./notice";
 import { SearchBox } from "./search_box";
-import { Failed, Waiting } from "./states";
+import { Empty, Failed, Waiting } from "./states";
 
 const TABS: Record<PageName, IconName> = { planner: "grid", command: "bell", field: "walk" };
 
@@ -28,13 +28,21 @@ export function ConnectionBanner() {
   );
 }
 
+/** Whoever has no role yet is told so, instead of a page whose every part refuses. */
+function Allowed({ session, children }: { session: Session; children: (session: Session) => ComponentChildren }) {
+  if (session.grants.length > 0) return <>{children(session)}</>;
+  return <Empty icon="user">{t("state.no_role", { user: session.user.username })}</Empty>;
+}
+
 interface Props {
   page: PageName;
   aside?: ComponentChildren;
+  /** What stands in the page until it is known who is signed in. */
+  meanwhile?: ComponentChildren;
   children: (session: Session) => ComponentChildren;
 }
 
-export function Shell({ page, aside, children }: Props) {
+export function Shell({ page, aside, meanwhile, children }: Props) {
   const language = useLanguage();
   const { session, failure } = useSession();
   useEffect(() => {
@@ -59,7 +67,7 @@ export function Shell({ page, aside, children }: Props) {
         {session && <SearchBox />}
         <div class="bar-end">
           {session && page !== "field" && <GeotagButton />}
-          {aside}
+          {(!session || session.grants.length > 0) && aside}
           <LanguageSwitch />
           {session && (
             <>
@@ -76,7 +84,15 @@ export function Shell({ page, aside, children }: Props) {
         </div>
       </header>
       <ConnectionBanner />
-      <main class="desk">{session ? children(session) : failure ? <Failed problem={failure} /> : <Waiting />}</main>
+      <main class="desk">
+        {session ? (
+          <Allowed session={session}>{children}</Allowed>
+        ) : failure ? (
+          <Failed problem={failure} />
+        ) : (
+          meanwhile || <Waiting />
+        )}
+      </main>
       <GeotagPlace />
       <Notice />
     </div>
