@@ -110,8 +110,8 @@ class Dictionaries:
     Attributes
     ----------
     rows : list of array of int
-        For each column the row of its value in its dictionary, by the place of the cell; the smallest type that holds
-        them.
+        For each column the row of its value in its dictionary, by the place of the cell, -1 where it has none; one more
+        at the end, for a point in no cell. The smallest type that holds them; one array for columns that are alike.
     values : list of Array
     head : bytes
         Schema and dictionaries: all of the stream that goes before the rows.
@@ -124,14 +124,14 @@ class Dictionaries:
     @classmethod
     def of(cls, table: pa.RecordBatch, version: str) -> Dictionaries:
         """Of a table with a row a cell."""
+        rows: list[NDArray[Any]] = []
         encoded = [column.dictionary_encode() for column in table.columns]
-        rows = [np.nan_to_num(one.indices.to_numpy(zero_copy_only=False), nan=-1.0) for one in encoded]
-        rows = [
-            row.astype(np.int16 if len(one.dictionary) < 2**15 else np.int32)
-            for row, one in zip(rows, encoded, strict=True)
-        ]
+        for one in encoded:
+            row = np.append(one.indices.fill_null(-1).to_numpy(), -1)
+            row = row.astype(np.result_type(np.int8, np.min_scalar_type(-len(one.dictionary) - 1)))
+            rows.append(next((known for known in rows if np.array_equal(known, row)), row))
         values = [one.dictionary for one in encoded]
-        empty = _batch([row[:0] for row in rows], values, np.zeros(0, dtype=np.int8))
+        empty = _batch(rows, values, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int8))
         return cls(rows, values, _head_of(empty.replace_schema_metadata({"version": version})))
 
 
@@ -146,16 +146,10 @@ def _as_arrow(lon: Floats, lat: Floats, index: Responsibility, view: View, *, th
         place = grounds
         known = index.dictionaries.get(view.is_brief) or Dictionaries.of(table, index.version)
         index.dictionaries[view.is_brief] = known
-    lost = grounds < 0
-    which = np.full(len(grounds), -1, dtype=np.int8)
-    if lost.any():
-        which[lost] = _why(lon[lost], lat[lost])
-        rows = [
-            np.where(lost, -1, row[place]) if len(row) else np.full(len(place), -1, row.dtype) for row in known.rows
-        ]
-    else:
-        rows = [row[place] for row in known.rows]
-    return b"".join((known.head, _batch(rows, known.values, which).serialize(), _END_OF_STREAM))
+    lost = np.flatnonzero(place < 0)
+    which = np.full(len(place), -1, dtype=np.int8)
+    which[lost] = _why(lon[lost], lat[lost])
+    return b"".join((known.head, _batch(known.rows, known.values, place, which).serialize(), _END_OF_STREAM))
 
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -171,13 +165,26 @@ def _head_of(batch: pa.RecordBatch) -> bytes:
     return written.removesuffix(_END_OF_STREAM)
 
 
-def _batch(rows: Sequence[NDArray[Any]], values: Sequence[pa.Array], which: NDArray[np.int8]) -> pa.RecordBatch:
-    """Columns out of rows in their dictionaries; -1 is no value."""
+def _batch(
+    rows: Sequence[NDArray[Any]], values: Sequence[pa.Array], place: Grounds, which: NDArray[np.int8]
+) -> pa.RecordBatch:
+    """Columns of points by the places of their cells, -1 for none, and by the numbers of their reasons."""
+    # Columns that are alike are taken once; -1 wraps to the end.
+    taken = {id(row): _indices(row.take(place, mode="wrap")) for row in rows}
+    indices = [*(taken[id(row)] for row in rows), _indices(which)]
     columns = [
-        pa.DictionaryArray.from_arrays(pa.array(row, mask=row < 0), value, safe=False)
-        for row, value in zip((*rows, which), (*values, _WORDS), strict=True)
+        pa.DictionaryArray.from_arrays(one, value, safe=False)
+        for one, value in zip(indices, (*values, _WORDS), strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, [*_NAMES[: len(columns) - 1], _NAMES[-1]])
+
+
+def _indices(numbers: NDArray[Any]) -> pa.Array:
+    """Numbers as they lie in memory, those below 0 as null."""
+    is_there = np.packbits(numbers >= 0, bitorder="little")
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(numbers.dtype), len(numbers), [pa.py_buffer(is_there), pa.py_buffer(numbers)]
+    )
 
 
 _WORDS = pa.array(REASONS)
