@@ -361,8 +361,8 @@ export class DeskState {
     let tries = 0;
     while (!this.stop.signal.aborted) {
       try {
-        const { changes, status, is_gap, town = 0 } = await this.since(WAIT_S);
-        tries = 0;
+        const { changes, status, is_gap, town = 0 } = await this.since(tries > 0 ? 0 : WAIT_S);
+        tries = 0; // asked without waiting: that the server is back is known at once
         if (is_gap || town > this.town.value) await this.reload();
         if (status !== undefined && this.status !== undefined && status !== this.status) await this.reload();
         this.status = status ?? this.status;

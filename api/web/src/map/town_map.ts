@@ -15,6 +15,7 @@ import type { Box, Place } from "../api/types";
 import { t } from "../i18n";
 import { address, addressed } from "../state/address";
 import { baseStyle, hiddenStyle } from "./base_style";
+import { askAgain } from "./coming_back";
 import { addPictures } from "./pictures";
 
 setWorkerUrl(workerUrl);
@@ -71,6 +72,7 @@ function newMap(container: HTMLElement, style: StyleSpecification, options: Part
   map.keyboard.disableRotation();
   map.addControl(new NavigationControl({ showCompass: false }), "top-right");
   map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-left");
+  askAgain(map);
   container.dataset.map = "busy";
   map.on("dataloading", () => {
     container.dataset.map = "busy";

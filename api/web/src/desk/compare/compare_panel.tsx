@@ -8,7 +8,7 @@ import { named, number, t, useLanguage, word } from "../../i18n";
 import { FieldRow } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
 import { Shown } from "../../panels/shown";
-import { Empty, Waiting } from "../../panels/states";
+import { Empty, Failed, Waiting } from "../../panels/states";
 import { useLoad } from "../../state/load";
 import { useValue } from "../../state/value";
 import { ScoreTable } from "../propose/score_table";
@@ -220,6 +220,7 @@ export function ComparePanel({ desk }: { desk: DeskState }) {
   const plans = useLoad(() => all<Plan>("/api/v1/plans"), [desk.plan.id]);
   const [picked, setPicked] = useState<Id | null>(null);
   const [swapped, setSwapped] = useState(false);
+  if (plans.failure) return <Failed problem={plans.failure} again={plans.again} />;
   if (!plans.value) return <Waiting />;
   const others = comparable(desk.plan, plans.value.rows);
   if (others.length === 0) return <Empty icon="list">{t("compare.none")}</Empty>;
