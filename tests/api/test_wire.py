@@ -49,12 +49,11 @@ class Fast:
 @contextmanager
 def listening(app: Any, **options: Any) -> Iterator[int]:
     """The application on a port of loopback, as `wangge serve` has it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    line = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    port = line.getsockname()[1]
     given = {"http": WireProtocol, "access_log": False, "log_level": "error", "timeout_graceful_shutdown": 1}
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, **(given | options)))
-    thread = threading.Thread(target=server.run)
+    server = uvicorn.Server(uvicorn.Config(app, **(given | options)))
+    thread = threading.Thread(target=server.run, args=([line],))
     thread.start()
     ends = time.monotonic() + WAIT_S
     while not server.started:
@@ -208,7 +207,9 @@ def test_cells_and_tiles_are_the_same_as_through_the_framework(service: Any) -> 
             services = service.app.state.services
             assert services.present.is_there.wait(WAIT_S)
             assert services.notices.is_listening.wait(WAIT_S)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"cookie": cookie}) as client:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", headers={"cookie": cookie}, timeout=WAIT_S
+            ) as client:
                 answers = []
                 for address in [*(question(*point) for point in POINTS), f"/tiles/grids/{place}.mvt"]:
                     client.get(address)  # now the caller is known and the tile kept

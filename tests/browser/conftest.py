@@ -140,18 +140,8 @@ def _build(url: str) -> int:
 @contextmanager
 def serving(url: str) -> Iterator[str]:
     """The service on a database, until the block ends; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.cli", "serve", "--port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "WANGGE_DATABASE_URL": url},
-        stdout=subprocess.DEVNULL,
-    )
+    process, base = _begun(url)
     try:
-        base = f"http://127.0.0.1:{port}"
-        _wait_for(f"{base}/healthz", process)
         yield base
     finally:
         process.terminate()
@@ -161,16 +151,35 @@ def serving(url: str) -> Iterator[str]:
             process.kill()
 
 
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+def _begun(url: str) -> tuple[subprocess.Popen[bytes], str]:
+    """The service's process and address. Somebody may take the port before it does: then it tries another."""
+    for _ in range(3):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            base = f"http://127.0.0.1:{free.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.cli", "serve", "--port", base.rpartition(":")[2]],
+            cwd=ROOT,
+            env={**os.environ, "WANGGE_DATABASE_URL": url},
+            stdout=subprocess.DEVNULL,
+        )
+        if _comes_to_answer(f"{base}/healthz", process):
+            return process, base
+    pytest.fail(f"the service ended with {process.returncode} before it answered")
+
+
+def _comes_to_answer(address: str, process: subprocess.Popen[bytes]) -> bool:
+    """Whether it does before it ends."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         if process.poll() is not None:
-            pytest.fail(f"the service ended with {process.returncode} before it answered")
+            return False
         try:
             with urlopen(address, timeout=30):
-                return
+                return True
         except (URLError, OSError):
             time.sleep(0.1)
+    process.kill()
     pytest.fail(f"the service did not answer within {START_S:.0f} s")
 
 

@@ -30,6 +30,18 @@ STREAMS = 8
 @contextmanager
 def serving(url: str, *, workers: int) -> Iterator[tuple[str, int]]:
     """``wangge serve`` in a process of its own: its address and process number."""
+    process, base = _begun(url, workers)
+    if process.poll() is not None:  # somebody took the port before it did
+        process, base = _begun(url, workers)
+    try:
+        yield base, process.pid
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
+def _begun(url: str, workers: int) -> tuple[subprocess.Popen[bytes], str]:
+    """The service, which answers or has ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -38,13 +50,9 @@ def serving(url: str, *, workers: int) -> Iterator[tuple[str, int]]:
         env={**os.environ, "WANGGE_DATABASE_URL": url},
         stderr=subprocess.DEVNULL,
     )
-    try:
-        base = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(base) and len(children(process.pid)) == workers)
-        yield base, process.pid
-    finally:
-        process.kill()
-        process.wait(WAIT_S)
+    base = f"http://127.0.0.1:{port}"
+    wait_until(lambda: process.poll() is not None or (_answers(base) and len(children(process.pid)) == workers))
+    return process, base
 
 
 def wait_until(state: Any) -> None:
