@@ -44,6 +44,7 @@ from gis.plan_redraw import Wish
 from gis.rule_set import RuleSet
 from gis.settings import Settings
 from gis.town import Town
+from gis.worktime import CHINA
 
 log = logging.getLogger("wangge.jobs")
 
@@ -436,7 +437,7 @@ def start_draft(
     if redraw is not None and redraw.based_on is not None:
         plan_review.seen_scopes(session, redraw.based_on, actor=actor)
     if rule_set_id is None:
-        rule_set_id = rules.in_force(session, area_id=area_id, on=now.date()).id
+        rule_set_id = rules.in_force(session, area_id=area_id, on=now.astimezone(CHINA).date()).id
     draft = plans.create_draft(
         session,
         area_id=area_id,

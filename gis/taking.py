@@ -32,6 +32,7 @@ from gis.models import RuleSetRow
 from gis.permissions import Action, Actor, require
 from gis.rule_set import RuleSet, Tier
 from gis.town import WGS84, Town
+from gis.worktime import CHINA
 
 OWN_SHARE = 0.05  # of a cell in a second community: with people there it becomes a cell of its own
 MAIN_SHARE = 0.2  # the same where nobody lives
@@ -141,7 +142,7 @@ def check(session: Session, wish: Wish, *, actor: Actor, now: datetime) -> RuleS
     check_file(wish.path, wish.limit_mb)
     if wish.rule_set_id is not None:
         return rules.get(session, wish.rule_set_id)
-    return rules.in_force(session, area_id=wish.area_id, on=now.date())
+    return rules.in_force(session, area_id=wish.area_id, on=now.astimezone(CHINA).date())
 
 
 def take(session: Session, wish: Wish, *, actor: Actor, now: datetime, watch: Watch = UNWATCHED) -> Taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ HALF, QUARTER = SIZE / 2, SIZE / 8
 
 @pytest.fixture
 def town(session: Session) -> SmallTown:
-    from datetime import date
-
     from gis import rules
     from gis.rule_set import load_preset
 
@@ -59,6 +58,12 @@ def written(rows: list[dict[str, Any]], path: Path, *, system: Any = 4326, **how
 def take(session: Session, town: SmallTown, path: Path, *, actor: Actor = SYSTEM, **more: Any) -> taking.Taken:
     wish = taking.Wish(path, path.name, town.street.id, "旧划分", **more)
     return taking.take(session, wish, actor=actor, now=NOW)
+
+
+def test_rules_are_those_of_the_day_here(session: Session, town: SmallTown, tmp_path: Path) -> None:
+    wish = taking.Wish(written(quarters(), tmp_path / "a.gpkg"), "a.gpkg", town.street.id, "旧划分")
+    first_hour = datetime(2019, 12, 31, 16, 30, tzinfo=UTC)  # of their first day; it is still the day before in UTC
+    assert taking.check(session, wish, actor=SYSTEM, now=first_hour).code == "bishan"
 
 
 def told(taken: taking.Taken, code: str) -> list[dict[str, Any]]:
