@@ -208,13 +208,19 @@ def _brought_up(session: Session, desk: PlanDesk, kept: int, board: Board, revis
 def opened(session: Session, plan_id: int, *, actor: Actor, language: str = "zh") -> dict[str, Any]:
     """All that a page needs to show a plan, but its ground."""
     board = open_board(session, plan_id)
+    return {**beside(session, board, actor=actor, language=language), **telling.everything(board)}
+
+
+def beside(session: Session, board: Board, *, actor: Actor, language: str = "zh") -> dict[str, Any]:
+    """What somebody is told of a plan beside its board: the plan, and what they may do with it."""
+    plan_id = board.setting.plan_id
     plan = listing.plan(
         session, plan_id, scopes=scopes(actor, Action.VIEW_MAP), draft_scopes=scopes(actor, Action.VIEW_DRAFTS)
     )
     path = session.scalar(select(AdminArea.path).join(Plan, Plan.area_id == AdminArea.id).where(Plan.id == plan_id))
     may_edit = plan["state"] == "draft" and may(actor, Action.DRAW_PLAN, path)
     steps = _steps(session, plan_id, actor, language)
-    return {"plan": plan, "may_edit": may_edit, "town": board.setting.town, **steps, **telling.everything(board)}
+    return {"plan": plan, "may_edit": may_edit, "town": board.setting.town, **steps}
 
 
 # --- Editing ---------------------------------------------------------------------------------------------------------

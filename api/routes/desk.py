@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import surveying
+from api import columnar, surveying
 from api.access import Access
 from api.deps import Language, Now, Problem, Services, ServicesDep, SessionDep, allow, allow_known, answer
 from api.errors import MEDIA_TYPE
@@ -63,7 +62,7 @@ def ground(
     `gis.desk.columns`, an eighth of it.
     """
     plan_review.require_whole(session, plan_id, actor=actor)
-    is_packed = _wants_columns(accept)
+    is_packed = columnar.is_wanted(accept, columns.MEDIA_TYPE, columns.FORM)
     board = surveying.board_or_wait(services, session, plan_id, language=language)
     if isinstance(board, Response):
         return board
@@ -74,26 +73,7 @@ def ground(
     if not is_packed:
         return answer(telling.ground(board), headers=headers)
     data = grounds.gzipped(str(session.get_bind().engine.url), board)
-    if "gzip" not in accept_encoding:
-        return Response(columns.gunzipped(data), 200, headers, columns.MEDIA_TYPE)
-    return Response(data, 200, {**headers, "Content-Encoding": "gzip"}, columns.MEDIA_TYPE)
-
-
-def _wants_columns(accept: str) -> bool:
-    """Whether columns are asked for.
-
-    Raises
-    ------
-    HTTPException
-        406 where they are asked for in forms that are not known, and nothing else would do.
-    """
-    ranges = [[word.strip().lower() for word in one.split(";")] for one in accept.split(",")]
-    forms = [words[1:] for words in ranges if words[0] == columns.MEDIA_TYPE]
-    if any(f"form={columns.FORM}" in words for words in forms):
-        return True
-    if forms and not {words[0] for words in ranges} & {"application/json", "application/*", "*/*"}:
-        raise HTTPException(406)
-    return False
+    return columnar.answer_gzipped(data, columns.MEDIA_TYPE, accept_encoding=accept_encoding, headers=headers)
 
 
 @router.post("/{plan_id}/edits", summary="Change a draft", response_model=dict[str, Any])

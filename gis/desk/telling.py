@@ -63,23 +63,45 @@ def tiers(board: Board) -> list[Told]:
 
 def everything(board: Board) -> Told:
     """All of a board but its ground."""
+    return {
+        **frame(board),
+        "cells": cells(board),
+        "buildings": buildings(board),
+        "parts": parts(board),
+        "land": land(board),
+    }
+
+
+def frame(board: Board) -> Told:
+    """What everything on a board is of."""
     setting = board.setting
     return {
         "seq": board.seq,
+        "ground": board.ground,
+        "locked_all": ("all", 0) in board.locks,
         "tiers": tiers(board),
-        "cells": [cell(board, row) for row in board.cells.values()],
-        "buildings": [building(board, one) for one in setting.buildings.values()],
-        "compounds": [compound(one) for one in setting.compounds.values()],
-        "parts": [part(row) for row in board.parts.values()],
         "communities": [
             {"id": one.id, "code": one.code, "name": one.name, "name_en": one.name_en, "bbox": one.bbox,
              "ground_m2": round(one.ground_m2, 1)}
             for one in setting.communities.values()
         ],
-        "locked_all": ("all", 0) in board.locks,
-        "ground": board.ground,
-        "land": land(board),
+        "compounds": [compound(one) for one in setting.compounds.values()],
     }  # fmt: skip
+
+
+def cells(board: Board) -> list[Told]:
+    """All cells."""
+    return [cell(board, row) for row in board.cells.values()]
+
+
+def buildings(board: Board) -> list[Told]:
+    """All buildings of the communities, whether the plan knows them or not."""
+    return [building(board, one) for one in board.setting.buildings.values()]
+
+
+def parts(board: Board) -> list[Told]:
+    """All parts."""
+    return [part(row) for row in board.parts.values()]
 
 
 def land(board: Board) -> list[list[int | None]]:

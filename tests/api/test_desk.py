@@ -114,13 +114,41 @@ def test_the_ground_as_columns_is_kept_until_faces_are_split(service: Any) -> No
     assert parted(changed.content)[0]["ground"] == opened(service, plan)["ground"] == desk["ground"] + 1
 
 
-def test_forms_of_the_ground_that_nobody_knows_are_refused(service: Any) -> None:
-    browser, path = service.as_("planner"), f"/api/v1/plans/{draft(service)}/desk/ground"
-    for asked in (f"{COLUMNS}; form=2", COLUMNS):
+TABLES = "application/vnd.wangge.desk"
+
+
+@pytest.mark.parametrize(("where", "kind"), [("desk/ground", COLUMNS), ("desk", TABLES)])
+def test_forms_that_nobody_knows_are_refused(service: Any, where: str, kind: str) -> None:
+    browser, path = service.as_("planner"), f"/api/v1/plans/{draft(service)}/{where}"
+    for asked in (f"{kind}; form=2", kind):
         refused = browser.get(path, headers={"Accept": asked})
         assert (refused.status_code, refused.json()["code"]) == (406, "http.not_acceptable")
         told = browser.get(path, headers={"Accept": f"{asked}, application/json"})
         assert told.headers["Content-Type"] == "application/json"
+
+
+def test_a_plan_as_columns_is_what_it_is_as_json(service: Any) -> None:
+    plan = draft(service)
+    browser, path = service.as_("planner"), f"/api/v1/plans/{plan}/desk"
+    asked = {"Accept": f"{TABLES}; form=1"}
+    desk = opened(service, plan)
+    answer = browser.get(path, headers=asked)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, TABLES)
+    assert "Accept" in answer.headers["Vary"]
+    plain = browser.get(path, headers={**asked, "Accept-Encoding": "identity"})
+    assert (plain.content, "Content-Encoding" in plain.headers) == (answer.content, False)
+    head, told = parted(answer.content)
+    assert {name: head[name] for name in ("plan", "may_edit", "town", "undo", "redo")} == {
+        name: desk[name] for name in ("plan", "may_edit", "town", "undo", "redo")
+    }
+    part, _, other = two_cells(desk)
+    at = told["parts.id"].tolist().index(part["id"])
+    assert told["parts.cell"][at] == part["cell"]
+    assert send(service, plan, "move", parts=[part["id"]], to=other["id"]).status_code == 200
+    head, told = parted(browser.get(path, headers=asked).content)
+    assert (head["board"]["seq"], told["parts.cell"][at], head["undo"]["can"]) == (1, other["id"], True)
+    for who in ("officer", "viewer", None):  # also where the columns are kept already
+        assert service.as_(who).get(path, headers=asked).status_code in (401, 403, 404), who
 
 
 def test_the_columns_are_for_those_who_may_see_all_of_a_plan(service: Any) -> None:
