@@ -296,6 +296,7 @@ def test_two_planners_see_each_other_and_nothing_is_lost(visit: Opener, draft: D
     theirs.page.route("**/edits?*", lambda route: route.abort())
     theirs.page.reload()
     theirs.wait()
+    expect(theirs.page.locator(".banner")).to_be_visible()  # which moves the map down
     seq = mine.seq
     mine.page.keyboard.press("Control+z")
     mine.edited(seq)

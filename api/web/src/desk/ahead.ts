@@ -2,6 +2,7 @@
 
 import type { Id } from "../api/types";
 import { addressedNumber } from "../state/address";
+import { askSession } from "../state/session";
 import { Value } from "../state/value";
 import { askGround, type Ground } from "./ground";
 import { openedGround, openedView, type Survey, type Tell } from "./opening";
@@ -28,6 +29,7 @@ export function askAhead(): void {
   const plan = addressedNumber("plan");
   if (plan === null) return;
   const survey = new Value<Survey | null>(null);
+  void askSession().catch(() => undefined);
   const opened = ask(plan, undefined, (told) => survey.set(told));
   opened.catch(() => undefined); // told to whoever takes it
   ahead = { plan, survey, opened };

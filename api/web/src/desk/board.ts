@@ -6,6 +6,7 @@
  */
 
 import type { Box, CellState, Id, Place } from "../api/types";
+import { add, push } from "./gathering";
 import { type BoardEdge, BoardFace, type Ground, lineOf } from "./ground";
 import { BoxIndex, boxOf, distanceTo, isInside, joined, type Plane, planeAt } from "./plane";
 import type {
@@ -50,7 +51,8 @@ export class Board {
   readonly edges = new Map<Id, BoardEdge>();
   readonly parts = new Map<Id, DeskPart>();
   readonly cells = new Map<Id, DeskCell>();
-  readonly buildings: Map<Id, DeskBuilding>;
+  readonly buildings = new Map<Id, DeskBuilding>();
+  readonly lockedBuildings = new Set<Id>();
   readonly compounds: Map<Id, DeskCompound>;
   readonly communities: Map<Id, DeskCommunity>;
   readonly tiers: DeskTier[];
@@ -68,7 +70,7 @@ export class Board {
   constructor(view: DeskView, ground: Ground) {
     this.tiers = view.tiers;
     this.lowest = Math.max(0, ...view.tiers.map((tier) => tier.depth));
-    this.buildings = new Map(view.buildings.map((building) => [building.id, building]));
+    for (const building of view.buildings) this.keepBuilding(building);
     this.communities = new Map(view.communities.map((community) => [community.id, community]));
     this.compounds = new Map(view.compounds.map((compound) => [compound.id, compound]));
     this.plane = planeAt(view.plan.bbox ? (view.plan.bbox[1] + view.plan.bbox[3]) / 2 : (view.buildings[0]?.lat ?? 0));
@@ -123,6 +125,16 @@ export class Board {
     }
     if (found.length === 0 && face.land !== null) found.push(face.land);
     return found.length > 1 ? found.sort((a, b) => a - b) : found;
+  }
+
+  /** The cells of `depth` that a face lies in; several where they are stacked on it. */
+  homesAt(face: BoardFace, depth: number): Id[] {
+    const found: Id[] = [];
+    for (const cell of this.cellsOf(face)) {
+      const home = this.above(cell, depth);
+      if (home !== null && !found.includes(home)) found.push(home);
+    }
+    return found;
   }
 
   above(cell: Id | null, depth: number): Id | null {
@@ -346,7 +358,7 @@ export class Board {
       const found = this.buildings.get(building);
       if (!found) continue;
       inverse.locked.set(building, found.locked);
-      this.buildings.set(building, { ...found, locked });
+      this.keepBuilding({ ...found, locked });
     }
     for (const id of this.withAbove(touched)) {
       const cell = this.cells.get(id);
@@ -390,7 +402,7 @@ export class Board {
     for (const [id, cell] of inverse.cells) if (!cell) this.dropCell(id);
     for (const [id, locked] of inverse.locked) {
       const building = this.buildings.get(id);
-      if (building) this.buildings.set(id, { ...building, locked });
+      if (building) this.keepBuilding({ ...building, locked });
     }
   }
 
@@ -438,7 +450,7 @@ export class Board {
     for (const id of change.removed_cells) this.dropCell(id);
     for (const [id, locked] of Object.entries(change.locked_buildings)) {
       const building = this.buildings.get(Number(id));
-      if (building) this.buildings.set(building.id, { ...building, locked });
+      if (building) this.keepBuilding({ ...building, locked });
     }
     return touched;
   }
@@ -474,7 +486,13 @@ export class Board {
   private putBuilding(building: DeskBuilding): void {
     const { id, compound } = building;
     if (!this.buildings.has(id) && compound !== null) push(this.buildingsOfCompound, compound, id);
-    this.buildings.set(id, building);
+    this.keepBuilding(building);
+  }
+
+  private keepBuilding(building: DeskBuilding): void {
+    this.buildings.set(building.id, building);
+    if (building.locked) this.lockedBuildings.add(building.id);
+    else this.lockedBuildings.delete(building.id);
   }
 
   /** A building in no cell yet is one part without a cell, under a number of this page's own. */
@@ -565,18 +583,6 @@ const isOn = (part: DeskPart, from: number | null, to: number | null): boolean =
   from === null ||
   part.unit_from === null ||
   (from <= (part.unit_to ?? part.unit_from) && part.unit_from <= (to ?? from));
-
-function add<K, T>(sets: Map<K, Set<T>>, key: K, item: T): void {
-  const set = sets.get(key);
-  if (set) set.add(item);
-  else sets.set(key, new Set([item]));
-}
-
-function push<K, T>(lists: Map<K, T[]>, key: K, item: T): void {
-  const list = lists.get(key);
-  if (list) list.push(item);
-  else lists.set(key, [item]);
-}
 
 /** How many pieces faces form that share borders. */
 function pieces(faces: ReadonlySet<BoardFace>): number {

@@ -113,23 +113,9 @@ export function lookOf(
 }
 
 /** Numbers of colours such that neighbours differ, as far as there are colours. */
-export function colourCells(board: Board, depth: number): Map<Id, number> {
-  const near = new Map<Id, Set<Id>>();
-  const home = new Map([...board.faces.values()].map((face) => [face, board.cellAt(face, depth)]));
-  for (const { a, b } of board.edges.values()) {
-    const [one, two] = [home.get(a), b && home.get(b)];
-    if (one == null || two == null || one === two) continue;
-    for (const [from, to] of [
-      [one, two],
-      [two, one],
-    ]) {
-      const set = near.get(from);
-      if (set) set.add(to);
-      else near.set(from, new Set([to]));
-    }
-  }
+export function colourCells(cells: DeskCell[], near: ReadonlyMap<Id, ReadonlySet<Id>>): Map<Id, number> {
   const colours = new Map<Id, number>();
-  for (const { id } of board.cellsAt(depth).sort((a, b) => a.id - b.id)) {
+  for (const { id } of cells.sort((a, b) => a.id - b.id)) {
     colours.set(id, freeColour(near.get(id) ?? [], colours, id));
   }
   return colours;

@@ -1,13 +1,15 @@
 /** The desk as a page: panels at the side, the map with tools, figures and news over it. */
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { named, t, useLanguage, word } from "../i18n";
 import { MapView } from "../map/map_view";
-import { makeBareMap } from "../map/town_map";
+import { lookAt, makeBareMap, type TownMap } from "../map/town_map";
 import { DraftDialog } from "../panels/draft_dialog";
 import { Segments } from "../panels/field_row";
 import { FoundCard } from "../panels/found_card";
 import { Icon } from "../panels/icons";
+import { Waiting } from "../panels/states";
 import { address, addressed, addressedNumber } from "../state/address";
 import { connection } from "../state/connection";
 import { useFound } from "../state/found_on_map";
@@ -22,7 +24,9 @@ import { Hand } from "./hand";
 import { useKeys } from "./keys";
 import { DeskLayers } from "./layers";
 import { DeskLegend } from "./legend";
+import { addDeskLayers } from "./map_layers";
 import { News } from "./news";
+import { addDeskPictures } from "./pictures";
 import type { Colouring, DeskState } from "./state";
 import { TABS } from "./tabs";
 import { ActBar, BrushBar, Toolbar } from "./toolbar";
@@ -31,52 +35,73 @@ const COLOURINGS: readonly Colouring[] = ["cell", "households", "compact", "peop
 
 const numbers = (text: string | null) => (text ?? "").split(",").filter(Boolean).map(Number);
 
-/** What the address bar says of the view, and the other way round. */
+/** What the address bar says of the view. */
+export function readAddress(desk: DeskState): void {
+  const asked = addressedNumber("depth");
+  if (asked !== null && desk.board.tier(asked)) desk.depth.set(asked);
+  const colour = addressed("colour") as Colouring;
+  if (COLOURINGS.includes(colour)) desk.colouring.set(colour);
+  const wanted = addressed("tab");
+  if (TABS.some(({ key }) => key === wanted)) desk.tab.set(wanted!);
+  const chosen = numbers(addressed("cells")).filter((id) => desk.board.cells.get(id)?.depth === desk.depth.value);
+  desk.select(
+    chosen,
+    numbers(addressed("faces")).filter((id) => desk.board.faces.has(id)),
+  );
+}
+
+/** The view into the address bar. */
 function useAddress(desk: DeskState): void {
   const depth = useValue(desk.depth);
   const colouring = useValue(desk.colouring);
   const tab = useValue(desk.tab);
   const { cells, faces } = useValue(desk.selection);
-  const [isRead, setRead] = useState(false);
   useEffect(() => {
-    const asked = addressedNumber("depth");
-    if (asked !== null && desk.board.tier(asked)) desk.depth.set(asked);
-    const colour = addressed("colour") as Colouring;
-    if (COLOURINGS.includes(colour)) desk.colouring.set(colour);
-    const wanted = addressed("tab");
-    if (TABS.some(({ key }) => key === wanted)) desk.tab.set(wanted!);
-    const chosen = numbers(addressed("cells")).filter((id) => desk.board.cells.get(id)?.depth === desk.depth.value);
-    desk.select(
-      chosen,
-      numbers(addressed("faces")).filter((id) => desk.board.faces.has(id)),
-    );
-    setRead(true);
-  }, [desk]);
-  useEffect(() => {
-    if (!isRead) return;
     const chosen = cells.filter((id) => id > 0).join(",");
     const picked = faces.length > 40 ? "" : faces.join(",");
     address({ plan: desk.plan.id, depth, colour: colouring, tab, cells: chosen, faces: picked });
-  }, [isRead, depth, colouring, tab, cells, faces]);
+  }, [desk, depth, colouring, tab, cells, faces]);
 }
 
-/** The map's layers and the hand on it, made when the map is there. */
-function useHand(desk: DeskState): { layers: DeskLayers | null; hand: Hand | null } {
-  const map = useValue(desk.map);
+/** A bare map with the desk's layers, which wait for a board. */
+async function makeDeskMap(container: HTMLElement): Promise<TownMap> {
+  const map = await makeBareMap(container);
+  addDeskPictures(map);
+  addDeskLayers(map);
+  return map;
+}
+
+/** The board on the map, which is asked for its cells before panels take the page's time. */
+function useLayers(desk: DeskState | null, map: TownMap | null): DeskLayers | null {
   const language = useLanguage();
-  const [made, setMade] = useState<{ layers: DeskLayers; hand: Hand } | null>(null);
-  useEffect(() => {
-    if (!map) return;
-    const layers = new DeskLayers(map, desk);
-    const hand = new Hand(map, desk, layers, (edit) => act(desk, edit));
-    setMade({ layers, hand });
+  const [layers, setLayers] = useState<DeskLayers | null>(null);
+  useLayoutEffect(() => {
+    if (!desk || !map) return;
+    lookAt(map, desk.plan.bbox);
+    desk.map.set(map);
+    const made = new DeskLayers(map, desk, () => setLayers(made));
     return () => {
-      hand.close();
-      layers.close();
+      made.close();
+      setLayers(null);
     };
-  }, [map, desk]);
-  useEffect(() => made?.layers.again(), [language]);
-  return made ?? { layers: null, hand: null };
+  }, [desk, map]);
+  useEffect(() => layers?.again(), [language]);
+  return layers;
+}
+
+function useHand(layers: DeskLayers | null): Hand | null {
+  const [hand, setHand] = useState<Hand | null>(null);
+  useEffect(() => {
+    if (!layers) return;
+    const { map, desk } = layers;
+    const made = new Hand(map, desk, layers, (edit) => act(desk, edit));
+    setHand(made);
+    return () => {
+      made.close();
+      setHand(null);
+    };
+  }, [layers]);
+  return hand;
 }
 
 function Saving({ desk }: { desk: DeskState }) {
@@ -196,50 +221,81 @@ function View({ desk, households, onHouseholds }: { desk: DeskState; households:
   );
 }
 
-export function Desk({ desk }: { desk: DeskState }) {
-  useLanguage();
-  useAddress(desk);
-  const { layers, hand } = useHand(desk);
-  const unsent = useValue(desk.unsent);
-  const seq = useValue(desk.seq);
-  const tool = useValue(desk.tool);
-  const place = useFound(useValue(desk.map));
+interface OnMapProps {
+  desk: DeskState;
+  layers: DeskLayers;
+  hand: Hand | null;
+}
+
+/** What stands over the map. */
+function OnMap({ desk, layers, hand }: OnMapProps) {
+  const place = useFound(layers.map);
   const [households, setHouseholds] = useState(false);
   const toggle = useCallback(() => setHouseholds((shown) => !shown), []);
-  useEffect(() => layers?.showHouseholds(households), [layers, households]);
+  useEffect(() => layers.showHouseholds(households), [layers, households]);
   useKeys(desk, hand, toggle);
   return (
-    <div
-      class="planner desk-page"
-      data-desk={unsent === 0 ? "saved" : "saving"}
-      data-seq={seq}
-      data-tool={tool}
-      data-hand={hand ? "ready" : "none"}
-    >
+    <>
+      <Toolbar desk={desk} />
+      <div class="desk-top">
+        <View desk={desk} households={households} onHouseholds={toggle} />
+        {hand && <BrushBar desk={desk} hand={hand} />}
+        <ActBar desk={desk} />
+        <Arrivals desk={desk} />
+        <News desk={desk} layers={layers} />
+      </div>
+      <Figures desk={desk} hand={hand} />
+      <DeskLegend desk={desk} />
+      {place && <FoundCard found={place} onClose={() => choose(null)} />}
+    </>
+  );
+}
+
+function Side({ desk }: { desk: DeskState }) {
+  useAddress(desk);
+  return (
+    <>
+      <Head desk={desk} />
+      <Tabs desk={desk} />
+    </>
+  );
+}
+
+type Frame = RefObject<HTMLElement | null>;
+
+function useMark(frame: Frame, name: string, value: string | number): void {
+  useLayoutEffect(() => {
+    if (frame.current) frame.current.dataset[name] = String(value);
+  }, [value]);
+}
+
+/** How the desk is, told at its frame: nothing else of the desk is compared when an edit is sent. */
+function Marks({ desk, frame }: { desk: DeskState; frame: Frame }) {
+  useMark(frame, "desk", useValue(desk.unsent) === 0 ? "saved" : "saving");
+  useMark(frame, "seq", useValue(desk.seq));
+  useMark(frame, "tool", useValue(desk.tool));
+  return null;
+}
+
+/** The desk; until there is one, its frame with the map in its place, which has its size when the cells come. */
+export function Desk({ desk }: { desk: DeskState | null }) {
+  useLanguage();
+  const frame = useRef<HTMLDivElement>(null);
+  const [map, setMap] = useState<TownMap | null>(null);
+  const layers = useLayers(desk, map);
+  const hand = useHand(layers);
+  const isLaid = desk !== null && layers !== null;
+  return (
+    <div class="planner desk-page" ref={frame} data-hand={hand ? "ready" : "none"}>
       <section class="side" aria-label={t("desk.title")}>
-        <Head desk={desk} />
-        <Tabs desk={desk} />
+        {isLaid ? <Side desk={desk} /> : <Waiting label={t("desk.opening")} />}
       </section>
       <div class="map-place">
-        <MapView
-          extent={desk.plan.bbox}
-          onReady={(map) => desk.map.set(map)}
-          label={t("map.title")}
-          make={makeBareMap}
-        />
-        <Toolbar desk={desk} />
-        <div class="desk-top">
-          <View desk={desk} households={households} onHouseholds={toggle} />
-          {hand && <BrushBar desk={desk} hand={hand} />}
-          <ActBar desk={desk} />
-          <Arrivals desk={desk} />
-          <News desk={desk} layers={layers} />
-        </div>
-        <Figures desk={desk} hand={hand} />
-        <DeskLegend desk={desk} />
-        {place && <FoundCard found={place} onClose={() => choose(null)} />}
+        <MapView extent={null} onReady={setMap} label={t("map.title")} make={makeDeskMap} />
+        {isLaid && <OnMap desk={desk} layers={layers} hand={hand} />}
       </div>
-      <DeskDialogs desk={desk} />
+      {isLaid && <DeskDialogs desk={desk} />}
+      {isLaid && <Marks desk={desk} frame={frame} />}
     </div>
   );
 }

@@ -8,6 +8,7 @@
 
 import { getAs } from "../api/client";
 import type { Box, Id, Place } from "../api/types";
+import { type Column, readColumns } from "./columns";
 import type { Survey } from "./opening";
 import { ringsFrom } from "./outlines";
 import { boxOf, degrees, middleOf, type Ring, ringsOf, STEPS_PER_DEGREE } from "./plane";
@@ -105,9 +106,6 @@ export function lineOf(geometry: Edge["geometry"]): Line {
   return { x: steps(0), y: steps(1), from: 0, to: points.length };
 }
 
-type Column = Int32Array | Uint8Array | Float64Array;
-const KINDS = { i4: Int32Array, u1: Uint8Array, f8: Float64Array } as const;
-
 /** Numbers that were told as differences to the one before, in place. */
 function summed<T extends Column>(column: T): T {
   for (let i = 1; i < column.length; i++) column[i] += column[i - 1];
@@ -118,12 +116,7 @@ function summed<T extends Column>(column: T): T {
 const whole = (column: Column): Int32Array => (column instanceof Int32Array ? column : Int32Array.from(column));
 
 export function readGround(data: ArrayBuffer): Ground {
-  const start = 4 + new DataView(data).getUint32(0, true);
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, start - 4)));
-  const column = (name: string): Column => {
-    const [kind, at, count] = head.columns[name] as [keyof typeof KINDS, number, number];
-    return new KINDS[kind](data, start + at, count);
-  };
+  const { head, column } = readColumns<{ ground: number }>(data);
   const faces = facesOf(column);
   return { ground: head.ground, faces, edges: edgesOf(column, faces) };
 }

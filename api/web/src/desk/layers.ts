@@ -1,33 +1,27 @@
 /**
- * The board on the map: cells as polygons chained from edges, the lines between faces, and what is under the hand.
+ * The board on the map: cells as tiles of polygons chained from edges, the lines between faces, and what is under the hand.
  *
- * A change redraws the polygons of touched cells only, and of the tiers on show only. Lines between faces are cut into
- * tiles for what is in view. Faces are no shapes of the map but for those that are marked: strokes, selections and edits
- * on their way show on faces, and the cells follow.
+ * A change chains the polygons of touched cells only, of the tiers on show only, and the map asks again for the tiles
+ * that they lie in. Faces are no shapes of the map but for those that are marked: strokes, selections and edits on their
+ * way show on faces, and the cells follow.
  */
 
-import {
-  addProtocol,
-  type ExpressionSpecification,
-  type GeoJSONSource,
-  removeProtocol,
-  type VectorTileSource,
-} from "maplibre-gl";
-import type { Id, Place } from "../api/types";
-import { BELOW_NAMES, BELOW_WATER, FONT_BOLD } from "../map/base_style";
-import { CHOSEN, INK, OUTLINE } from "../map/colours";
-import { EMPTY, setData, showBase, type TownMap } from "../map/town_map";
+import type { ExpressionSpecification, GeoJSONSource, MapSourceDataEvent, VectorTileSource } from "maplibre-gl";
+import type { Box, Id, Place } from "../api/types";
+import { setData, showBase, type TownMap } from "../map/town_map";
+import { type CellShape, cellTile, isInTile, shapeOf } from "./cell_tiles";
 import { colourCells, freeColour, lookOf } from "./colouring";
-import { boxOfTile, LAYER, lineTile } from "./line_tiles";
+import type { BoardEdge } from "./ground";
+import { lineTile, MARGIN } from "./line_tiles";
+import { lineTiles, serve, type Tiles } from "./map_layers";
 import { cellName } from "./names";
-import { outlineOf, polygonsOf } from "./outlines";
-import { addDeskPictures } from "./pictures";
+import { borderOf, bordersAt, polygonsOf, ringsFrom } from "./outlines";
+import { boxOfTile, degreesOf } from "./plane";
 import type { DeskState, Told } from "./state";
 import type { DeskCell } from "./types";
+import { EXTENT } from "./vector_tile";
 
-const LINES = { from: 14, to: 16 };
-const LINES_FROM_ZOOM = 14.5;
-const PROTOCOL = "desk-lines";
+const TILES_KEPT = 100;
 const SELECTED = "#c2321f";
 
 const name = (id: Id) => `c${id}`;
@@ -47,34 +41,50 @@ export interface Look {
   width?: number;
 }
 
-export class DeskLayers {
+/** A tile of cells as the map has it. */
+interface MadeTile {
+  at: [z: number, x: number, y: number];
+  data: ArrayBuffer;
+  etag: string;
+}
+
+export class DeskLayers implements Tiles {
   private readonly colours = new Map<number, Map<Id, number>>();
   private readonly marked = new Map<string, Mark>();
   private readonly forget: (() => void)[] = [];
+  /** The cells on show. */
+  private readonly shapes = new Map<Id, CellShape>();
+  /** Tiles in which nothing has changed since they were made. */
+  private readonly made = new Map<string, MadeTile>();
+  private tilesMade = 0;
+  private tilesGiven = 0;
   private stale: Set<Id> | "all" = "all";
   private groundStale = false;
   private grounds = 0;
   private hasHouseholds = false;
   private hasStacks = false;
-  private isDrawn = false;
   private isSeen = false;
   /** Which buildings bear signs, as they are drawn. */
   private signs = "";
   private frame = 0;
 
+  /** Cells are asked for at once, `given` is told when the map has them; `addDeskLayers` has been at the map before. */
   constructor(
     readonly map: TownMap,
     readonly desk: DeskState,
+    private readonly given: () => void,
   ) {
-    addDeskPictures(map);
-    this.add();
+    serve(this);
+    const look = (event: MapSourceDataEvent) => this.lookAgain(event);
+    map.on("sourcedata", look);
     this.forget.push(
+      () => map.off("sourcedata", look),
       desk.listen((told) => this.hear(told)),
       desk.depth.listen(() => this.redraw("all")),
       desk.colouring.listen(() => this.redraw("all")),
       desk.selection.listen(() => this.showSelection()),
     );
-    this.redraw("all");
+    this.draw();
     this.showSelection();
     this.awaitCells();
   }
@@ -82,7 +92,7 @@ export class DeskLayers {
   /** The cells come first; base map, names and signs follow. `data-cells="seen"` at the map's place tells when. */
   private awaitCells(): void {
     const look = () => {
-      if (!this.isDrawn || !this.map.isSourceLoaded("desk-cells")) return;
+      if (!this.map.isSourceLoaded("desk-cells")) return;
       this.map.off("render", look);
       this.map.getContainer().dataset.cells = "seen";
       this.isSeen = true;
@@ -95,169 +105,13 @@ export class DeskLayers {
 
   close(): void {
     for (const forget of this.forget) forget();
-    removeProtocol(PROTOCOL);
+    serve(null);
     cancelAnimationFrame(this.frame);
   }
 
   /** Draw everything anew, as after a change of the language. */
   again(): void {
     this.redraw("all");
-  }
-
-  private add(): void {
-    const { map, desk } = this;
-    const cells = { source: "desk-cells" };
-    map.addSource("desk-cells", {
-      type: "geojson",
-      data: EMPTY,
-      promoteId: "key",
-      tolerance: 0.2,
-      buffer: 16,
-      maxzoom: 17,
-    });
-    addProtocol(PROTOCOL, async ({ url }) => {
-      const [z, x, y] = url.split("/").slice(-3).map(Number);
-      return { data: lineTile(desk.board.linesIn(boxOfTile(z, x, y)), z, x, y) };
-    });
-    map.addSource("desk-lines", { type: "vector", tiles: this.lineTiles(), minzoom: LINES.from, maxzoom: LINES.to });
-    map.addSource("desk-marks", { type: "geojson", data: EMPTY, promoteId: "key", tolerance: 0.3, maxzoom: 17 });
-    map.addSource("desk-labels", { type: "geojson", data: EMPTY });
-    map.addLayer(
-      {
-        id: "desk-cell-fill",
-        type: "fill",
-        ...cells,
-        paint: { "fill-color": ["get", "fill"], "fill-opacity": 0.6, "fill-antialias": false },
-      },
-      BELOW_WATER,
-    );
-    map.addLayer(
-      {
-        id: "desk-cell-pattern",
-        type: "fill",
-        ...cells,
-        filter: ["to-boolean", ["get", "pattern"]],
-        paint: { "fill-pattern": ["coalesce", ["image", ["get", "pattern"]], ["image", "pattern-under"]] },
-      },
-      BELOW_WATER,
-    );
-    map.addLayer(
-      {
-        id: "desk-mark",
-        type: "fill",
-        source: "desk-marks",
-        filter: ["has", "colour"],
-        paint: { "fill-color": ["get", "colour"], "fill-opacity": ["get", "opacity"], "fill-antialias": false },
-      },
-      BELOW_NAMES,
-    );
-    map.addLayer(
-      {
-        id: "desk-face-line",
-        type: "line",
-        source: "desk-lines",
-        "source-layer": LAYER,
-        minzoom: LINES_FROM_ZOOM,
-        paint: { "line-color": "#6d6457", "line-width": 0.4, "line-opacity": 0.45 },
-      },
-      BELOW_NAMES,
-    );
-    map.addLayer(
-      {
-        id: "desk-mark-line",
-        type: "line",
-        source: "desk-marks",
-        filter: ["has", "line"],
-        paint: { "line-color": ["get", "line"], "line-width": ["get", "width"] },
-      },
-      BELOW_NAMES,
-    );
-    this.addLines();
-    this.addLabels();
-  }
-
-  private addLines(): void {
-    const { map } = this;
-    const source = "desk-cells";
-    const layout = { "line-join": "round" } as const;
-    map.addLayer({ id: "desk-cell-line", type: "line", source, layout, paint: { "line-color": OUTLINE } }, BELOW_NAMES);
-    map.addLayer({ id: "desk-upper-line", type: "line", source, layout, paint: { "line-color": INK } }, BELOW_NAMES);
-    map.addLayer({
-      id: "desk-others-line",
-      type: "line",
-      source,
-      layout,
-      filter: ["==", ["get", "key"], ""],
-      paint: { "line-color": "#7a3f94", "line-width": 4, "line-dasharray": [1.5, 1] },
-    });
-    map.addLayer({
-      id: "desk-chosen-halo",
-      type: "line",
-      source,
-      layout,
-      filter: ["==", ["get", "key"], ""],
-      paint: { "line-color": "#ffffff", "line-width": 7, "line-opacity": 0.85 },
-    });
-    map.addLayer({
-      id: "desk-chosen-line",
-      type: "line",
-      source,
-      layout,
-      filter: ["==", ["get", "key"], ""],
-      paint: { "line-color": CHOSEN, "line-width": 3.5 },
-    });
-  }
-
-  private addLabels(): void {
-    const { map } = this;
-    map.addSource("desk-households", { type: "geojson", data: EMPTY });
-    map.addLayer({
-      id: "desk-households",
-      type: "symbol",
-      source: "desk-households",
-      minzoom: 15.8,
-      layout: {
-        visibility: "none",
-        "text-field": ["get", "households"],
-        "text-font": FONT_BOLD,
-        "text-size": ["interpolate", ["linear"], ["zoom"], 16, 10, 18, 14],
-        "text-offset": ["case", ["get", "signed"], ["literal", [0, 1.1]], ["literal", [0, 0]]],
-      },
-      paint: { "text-color": INK, "text-halo-color": "rgba(255,255,255,0.9)", "text-halo-width": 1.5 },
-    });
-    map.addSource("desk-signs", { type: "geojson", data: EMPTY });
-    map.addLayer({
-      id: "desk-signs",
-      type: "symbol",
-      source: "desk-signs",
-      minzoom: 13.5,
-      layout: {
-        "icon-image": ["get", "sign"],
-        "icon-size": ["interpolate", ["linear"], ["zoom"], 14, 0.5, 17, 0.9],
-        "icon-allow-overlap": true,
-      },
-    });
-    map.addLayer({
-      id: "desk-labels",
-      type: "symbol",
-      source: "desk-labels",
-      layout: {
-        "text-field": ["format", ["get", "name"], { "font-scale": 0.82 }, "\n", {}, ["get", "says"], {}],
-        "text-font": FONT_BOLD,
-        "text-size": ["interpolate", ["linear"], ["zoom"], 12, 10.5, 16, 15],
-        "text-padding": 4,
-        "icon-image": ["case", ["get", "locked"], "desk-lock", ""],
-        "icon-offset": [0, -26],
-        "icon-optional": true,
-        "symbol-sort-key": ["get", "order"],
-      },
-      paint: { "text-color": INK, "text-halo-color": "rgba(255,255,255,0.9)", "text-halo-width": 1.7 },
-    });
-  }
-
-  /** Another address for another ground, so that the map asks for its tiles anew. */
-  private lineTiles(): string[] {
-    return [`${PROTOCOL}://${this.grounds}/{z}/{x}/{y}`];
   }
 
   // Keeping up
@@ -276,27 +130,13 @@ export class DeskLayers {
 
   private draw(): void {
     this.frame = 0;
-    this.isDrawn = true;
     const stale = this.stale;
     this.stale = new Set();
     this.hasStacks = [...this.desk.board.cells.values()].some(({ floor_from }) => floor_from !== null);
-    const source = this.map.getSource("desk-cells") as GeoJSONSource;
-    if (stale === "all") {
-      const { board, depth } = this.desk;
-      const shown = [...board.cells.values()].filter((cell) => cell.depth <= depth.value);
-      const features = shown.flatMap((cell) => this.feature(cell) ?? []);
-      void source.setData({ type: "FeatureCollection", features });
-    } else if (stale.size > 0) {
-      const drawn = new Map<Id, GeoJSON.Feature>();
-      for (const id of stale) {
-        const cell = this.desk.board.cells.get(id);
-        const feature = cell && cell.depth <= this.desk.depth.value && this.feature(cell);
-        if (feature) drawn.set(id, feature);
-      }
-      const gone = [...stale].filter((id) => !drawn.has(id)).map(name);
-      void source.updateData({ remove: gone, add: [...drawn.values()] });
-    }
     this.style();
+    if (stale === "all") this.shapeAll();
+    else this.shapeAgain(stale);
+    if (stale === "all" || stale.size > 0) this.map.refreshTiles("desk-cells");
     if (!this.isSeen) return;
     this.label();
     const hasNewGround = this.groundStale;
@@ -304,23 +144,97 @@ export class DeskLayers {
     this.sign(hasNewGround);
   }
 
+  // Cells
+
+  private shapeAll(): void {
+    const { board, depth } = this.desk;
+    this.shapes.clear();
+    this.made.clear();
+    for (const tier of board.tiers) {
+      if (tier.depth > depth.value) continue;
+      const { lines, near } = bordersAt(board, tier.depth);
+      if (!this.colours.has(tier.depth)) this.colours.set(tier.depth, colourCells(board.cellsAt(tier.depth), near));
+      for (const cell of board.cellsAt(tier.depth)) this.shape(cell, lines.get(cell.id) ?? []);
+    }
+  }
+
+  private shapeAgain(stale: ReadonlySet<Id>): void {
+    const { board, depth } = this.desk;
+    const boxes: Box[] = [];
+    const note = (id: Id) => {
+      const shape = this.shapes.get(id);
+      if (shape) boxes.push(shape.box);
+    };
+    for (const id of stale) {
+      note(id);
+      this.shapes.delete(id);
+      const cell = board.cells.get(id);
+      if (cell && cell.depth <= depth.value) this.shape(cell, borderOf(board.facesOf(id)));
+      note(id);
+    }
+    for (const [key, { at }] of this.made) if (boxes.some((box) => isInTile(box, ...at))) this.made.delete(key);
+  }
+
+  private shape(cell: DeskCell, lines: readonly BoardEdge[]): void {
+    const { board, colouring, opening } = this.desk;
+    const look = lookOf(board, cell, colouring.value, this.colourOf(cell), opening);
+    const polygons = polygonsOf(ringsFrom(lines));
+    if (polygons.length === 0) return;
+    const pattern = cell.dedicated ? "pattern-dedicated" : look.pattern;
+    const properties = {
+      key: name(cell.id),
+      depth: cell.depth,
+      fill: look.fill,
+      covered: this.isCovered(cell),
+      ...(pattern === null ? {} : { pattern }),
+    };
+    this.shapes.set(cell.id, shapeOf(polygons, properties));
+  }
+
+  cells(z: number, x: number, y: number): { data: ArrayBuffer; etag: string } {
+    const key = `${z}/${x}/${y}`;
+    let tile = this.made.get(key);
+    if (!tile) {
+      this.tilesMade += 1;
+      tile = { at: [z, x, y], data: cellTile(this.shapes.values(), z, x, y), etag: String(this.tilesMade) };
+      const [oldest] = this.made.keys();
+      if (this.made.size >= TILES_KEPT) this.made.delete(oldest);
+      this.made.set(key, tile);
+    }
+    if (this.tilesGiven++ === 0) setTimeout(this.given); // after the others, which are asked for at the same time
+    return { data: tile.data.slice(0), etag: tile.etag }; // the map's worker takes what it is given
+  }
+
+  /** What changed in a tile while that was on its way was not in it. */
+  private lookAgain({ sourceId, tile }: MapSourceDataEvent): void {
+    if (sourceId !== "desk-cells" || tile?.state !== "loaded") return;
+    const { z, x, y } = tile.tileID.canonical;
+    if (!this.made.has(`${z}/${x}/${y}`)) this.map.refreshTiles("desk-cells", [{ z, x, y }]);
+  }
+
+  lines(z: number, x: number, y: number): ArrayBuffer {
+    const box = degreesOf(boxOfTile(z, x, y, MARGIN / EXTENT));
+    return lineTile(this.desk.board.linesIn(box), z, x, y);
+  }
+
   private drawGround(): void {
     this.groundStale = false;
     this.grounds += 1;
-    (this.map.getSource("desk-lines") as VectorTileSource).setTiles(this.lineTiles());
+    (this.map.getSource("desk-lines") as VectorTileSource).setTiles(lineTiles(this.grounds));
     for (const [kind, { look }] of this.marked) this.mark(kind, new Set(), look);
     this.showSelection();
   }
 
   private colourOf(cell: DeskCell): number {
+    const { board } = this.desk;
     let colours = this.colours.get(cell.depth);
     if (!colours) {
-      colours = colourCells(this.desk.board, cell.depth);
+      colours = colourCells(board.cellsAt(cell.depth), bordersAt(board, cell.depth).near);
       this.colours.set(cell.depth, colours);
     }
     const known = colours.get(cell.id);
     if (known !== undefined) return known;
-    const fresh = freeColour(this.desk.board.neighbours(cell.id).keys(), colours, cell.id);
+    const fresh = freeColour(board.neighbours(cell.id).keys(), colours, cell.id);
     colours.set(cell.id, fresh);
     return fresh;
   }
@@ -329,26 +243,6 @@ export class DeskLayers {
   fillOf(id: Id): string {
     const cell = this.desk.board.cells.get(id);
     return cell ? lookOf(this.desk.board, cell, "cell", this.colourOf(cell), this.desk.opening).fill : "#ffffff";
-  }
-
-  /** Null where a cell has no ground: MapLibre knows no empty shapes. */
-  private feature(cell: DeskCell): GeoJSON.Feature | null {
-    const { board, colouring, opening } = this.desk;
-    const look = lookOf(board, cell, colouring.value, this.colourOf(cell), opening);
-    const geometry = outlineOf(board, cell.id);
-    if (geometry.coordinates.length === 0) return null;
-    return {
-      type: "Feature",
-      geometry,
-      properties: {
-        key: name(cell.id),
-        cell: cell.id,
-        depth: cell.depth,
-        fill: look.fill,
-        covered: this.isCovered(cell),
-        pattern: cell.dedicated ? "pattern-dedicated" : look.pattern,
-      },
-    };
   }
 
   /** Whether all its ground is that of a stack drawn already, which would show twice as dark. */
@@ -432,7 +326,7 @@ export class DeskLayers {
   private sign(always: boolean): void {
     const { board } = this.desk;
     const signs = new Map<Id, string>();
-    for (const [id, { locked }] of board.buildings) if (locked) signs.set(id, "desk-lock");
+    for (const id of board.lockedBuildings) signs.set(id, "desk-lock");
     for (const id of board.unplaced()) signs.set(id, "desk-unplaced");
     const key = [...signs].join();
     if (key === this.signs && !always) return;

@@ -12,7 +12,7 @@ function signsOf(desk: DeskState): { name: string; sign: string }[] {
   const cells = [...board.cells.values()];
   const signs: [name: string, sign: string, isThere: boolean][] = [
     ["dedicated", "pattern-dedicated", cells.some(({ dedicated }) => dedicated)],
-    ["locked", "sign-lock", cells.some(({ locked }) => locked) || [...board.buildings.values()].some((b) => b.locked)],
+    ["locked", "sign-lock", board.lockedBuildings.size > 0 || cells.some(({ locked }) => locked)],
     ["unplaced", "sign-unplaced", board.unplaced().length > 0],
   ];
   return signs.filter(([, , isThere]) => isThere).map(([name, sign]) => ({ name, sign }));

@@ -1,7 +1,8 @@
 /** A plan on its way to the desk: the ground of one that was never there is surveyed first, which is long work. */
 
-import { get, Problem } from "../api/client";
+import { Problem } from "../api/client";
 import type { Id } from "../api/types";
+import { askView } from "./tables";
 import type { DeskView } from "./types";
 
 /** How far the survey of a plan's ground is. */
@@ -37,7 +38,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
  */
 export async function openedView(plan: Id, signal?: AbortSignal, tell?: Tell): Promise<DeskView> {
   for (;;) {
-    const found = await patiently(() => get<Surveyed<DeskView>>(`/api/v1/plans/${plan}/desk`, {}, signal), signal);
+    const found = await patiently(() => askView(plan, signal), signal);
     if (!isWaiting(found)) return found;
     const { survey } = found;
     if (survey.error) throw new Problem(202, survey.error.code, survey.error.detail, { survey });

@@ -1,7 +1,8 @@
 /** Polygons of cells, chained from the edges that have the cell on one side only. */
 
-import type { Place } from "../api/types";
+import type { Id, Place } from "../api/types";
 import type { Board } from "./board";
+import { add, push } from "./gathering";
 import type { BoardEdge, BoardFace, Line } from "./ground";
 import { degrees, isInside, type Ring, turning } from "./plane";
 
@@ -18,6 +19,33 @@ export function borderOf(faces: ReadonlySet<BoardFace>): BoardEdge[] {
     }
   }
   return lines;
+}
+
+export interface Borders {
+  lines: Map<Id, BoardEdge[]>;
+  /** The cells beside each. */
+  near: Map<Id, Set<Id>>;
+}
+
+/** The lines round all cells of a tier at once, in the time of some of them one by one. */
+export function bordersAt(board: Board, depth: number): Borders {
+  const homes = new Map<BoardFace, readonly Id[]>();
+  for (const face of board.faces.values()) homes.set(face, board.homesAt(face, depth));
+  const [lines, near] = [new Map<Id, BoardEdge[]>(), new Map<Id, Set<Id>>()];
+  const meet = (one: readonly Id[], other: readonly Id[], edge: BoardEdge) => {
+    for (const id of one) {
+      if (other.includes(id)) continue;
+      push(lines, id, edge);
+      for (const beside of other) add(near, id, beside);
+    }
+  };
+  for (const edge of board.edges.values()) {
+    const [one, other] = [homes.get(edge.a) ?? [], (edge.b && homes.get(edge.b)) ?? []];
+    if (one.length === 1 && other.length === 1 && one[0] === other[0]) continue;
+    meet(one, other, edge);
+    meet(other, one, edge);
+  }
+  return { lines, near };
 }
 
 /** Closed rings of lines that meet at their ends, in degrees; a ring that touches itself is cut there. */

@@ -6,19 +6,19 @@ import { useEffect, useState } from "preact/hooks";
 import { type Problem, post } from "../api/client";
 import type { Session } from "../api/types";
 import { t, useLanguage } from "../i18n";
-import { beginBareMap } from "../map/town_map";
 import { mount } from "../pages/mount";
 import { Shell } from "../panels/shell";
-import { Failed, Waiting } from "../panels/states";
+import { Failed } from "../panels/states";
 import { addressedNumber } from "../state/address";
 import { takeAhead } from "./ahead";
-import { Desk } from "./desk";
+import { Desk, readAddress } from "./desk";
 import { Drafts } from "./drafts";
 import type { Survey } from "./opening";
 import { DeskState } from "./state";
 import { SurveyState } from "./survey_state";
 
-function Opening({ session }: { session: Session }) {
+/** The desk's frame stands, and its map is made, before it is known who is there. */
+function Opening({ session }: { session: Session | null }) {
   const language = useLanguage();
   const plan = addressedNumber("plan");
   const [desk, setDesk] = useState<DeskState | null>(null);
@@ -30,7 +30,7 @@ function Opening({ session }: { session: Session }) {
     document.title = `${t("desk.title")} · ${t("brand")}`;
   }, [language]);
   useEffect(() => {
-    if (plan === null) return;
+    if (plan === null || session === null) return;
     const stop = new AbortController();
     let opened: DeskState | null = null;
     setFailure(null);
@@ -41,6 +41,7 @@ function Opening({ session }: { session: Session }) {
       (made) => {
         if (stop.signal.aborted) return;
         opened = made;
+        readAddress(made);
         made.begin();
         setDesk(made);
       },
@@ -51,8 +52,8 @@ function Opening({ session }: { session: Session }) {
       forget?.();
       opened?.close();
     };
-  }, [plan, turn]);
-  if (plan === null) return <Drafts session={session} />;
+  }, [plan, turn, session]);
+  if (plan === null) return session && <Drafts session={session} />;
   const again = () => {
     const asked = failure?.body.survey ? post(`/api/v1/plans/${plan}/survey`) : Promise.resolve();
     asked.then(() => setTurn(turn + 1), setFailure);
@@ -65,9 +66,11 @@ function Opening({ session }: { session: Session }) {
       </div>
     );
   }
-  if (desk) return <Desk desk={desk} />;
-  return survey ? <SurveyState plan={plan} survey={survey} /> : <Waiting label={t("desk.opening")} />;
+  return survey && !desk ? <SurveyState plan={plan} survey={survey} /> : <Desk desk={desk} />;
 }
 
-if (addressedNumber("plan") !== null) beginBareMap();
-mount(() => <Shell page="planner">{(session) => <Opening session={session} />}</Shell>);
+mount(() => (
+  <Shell page="planner" meanwhile={addressedNumber("plan") !== null && <Opening session={null} />}>
+    {(session) => <Opening session={session} />}
+  </Shell>
+));

@@ -10,6 +10,25 @@ const METRES_PER_DEGREE = 111_319.49;
 export const STEPS_PER_DEGREE = 1e7;
 export const degrees = (steps: number): number => steps / STEPS_PER_DEGREE;
 
+/** Places in the square of the whole world that tiles are cut from, 0-1 east and south (Web Mercator). */
+export const worldX = (lon: number): number => lon / 360 + 0.5;
+export function worldY(lat: number): number {
+  const sine = Math.sin((lat * Math.PI) / 180);
+  return 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI);
+}
+
+/** The square of a tile in the world with `margin` round it, as a share of its side. */
+export function boxOfTile(z: number, x: number, y: number, margin: number): Box {
+  const side = 1 / 2 ** z;
+  return [(x - margin) * side, (y - margin) * side, (x + 1 + margin) * side, (y + 1 + margin) * side];
+}
+
+/** A box in the world as degrees. */
+export function degreesOf([west, north, east, south]: Box): Box {
+  const lat = (row: number) => (Math.atan(Math.sinh(Math.PI * (1 - 2 * row))) * 180) / Math.PI;
+  return [west * 360 - 180, lat(south), east * 360 - 180, lat(north)];
+}
+
 /** Metres east and north of `middle`; within 0.1 % over the 20 km of a town. */
 export interface Plane {
   east: number;

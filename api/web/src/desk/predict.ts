@@ -111,8 +111,7 @@ const lock = (board: Board, edit: Extract<Edit, { kind: "lock" | "unlock" }>, lo
     const cell = board.cells.get(id);
     if (cell) patch.cells.set(id, { ...cell, locked });
   }
-  if (edit.all && !locked)
-    for (const [id, building] of board.buildings) if (building.locked) patch.locked.set(id, false);
+  if (edit.all && !locked) for (const id of board.lockedBuildings) patch.locked.set(id, false);
   for (const id of edit.buildings ?? []) patch.locked.set(id, locked);
   return patch;
 };

@@ -286,11 +286,8 @@ export function baseStyle(origin: string): StyleSpecification {
   return { version: 8, sources, layers: [...underCells(), ...overCells(), ...names()] };
 }
 
-/** The same with nothing but paper to be seen: no tiles are fetched for layers that are hidden. */
-export function hiddenStyle(origin: string): StyleSpecification {
-  const style = baseStyle(origin);
-  const layers = style.layers.map((layer) =>
-    layer.type === "background" ? layer : { ...layer, layout: { ...layer.layout, visibility: "none" } },
-  );
-  return { ...style, layers: layers as LayerSpecification[] };
+/** Nothing but its paper, and marks where others put their layers before. */
+export function bareStyle(): StyleSpecification {
+  const mark = (id: string): LayerSpecification => ({ id, type: "background", layout: { visibility: "none" } });
+  return { version: 8, sources: {}, layers: [underCells()[0], mark(BELOW_WATER), mark(BELOW_NAMES)] };
 }

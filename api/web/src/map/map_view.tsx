@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Box } from "../api/types";
 import { makeMap, type TownMap } from "./town_map";
 
@@ -12,7 +12,7 @@ interface Props {
 /** The place of a map in a page; the map is made once and taken away with it. */
 export function MapView({ extent, onReady, label, make = makeMap }: Props) {
   const place = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     let map: TownMap | null = null;
     let gone = false;
     make(place.current!, extent).then((made) => {

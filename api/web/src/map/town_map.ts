@@ -14,7 +14,7 @@ import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 import type { Box, Place } from "../api/types";
 import { t } from "../i18n";
 import { address, addressed } from "../state/address";
-import { baseStyle, hiddenStyle } from "./base_style";
+import { bareStyle, baseStyle } from "./base_style";
 import { askAgain } from "./coming_back";
 import { addPictures } from "./pictures";
 
@@ -86,8 +86,8 @@ function newMap(container: HTMLElement, style: StyleSpecification, options: Part
   return { map, loaded: map.once("style.load").then(() => addPictures(map)) };
 }
 
-/** In its place: from now on the address bar follows what is another view. */
-async function placed({ map, loaded }: Made): Promise<TownMap> {
+/** From now on the address bar follows what is another view. */
+function follow(map: TownMap): void {
   const view = () => {
     const { lng, lat } = map.getCenter();
     return `${lng.toFixed(5)},${lat.toFixed(5)},${map.getZoom().toFixed(2)}`;
@@ -98,8 +98,6 @@ async function placed({ map, loaded }: Made): Promise<TownMap> {
     at = view();
     address({ at });
   });
-  await loaded;
-  return map;
 }
 
 const FIT = { padding: 24 };
@@ -109,37 +107,51 @@ const FIT = { padding: 24 };
  *
  * `data-map` at its element says `busy` or `idle` (everything asked for is drawn), for whoever waits for the picture.
  */
-export function makeMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
+export async function makeMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
   const view = addressedView() ?? { bounds: extent ?? WHOLE_COUNTRY, fitBoundsOptions: FIT };
-  return placed(newMap(container, baseStyle(location.origin), view));
+  const { map, loaded } = newMap(container, baseStyle(location.origin), view);
+  follow(map);
+  await loaded;
+  return map;
 }
 
-let begun: Made | null = null;
-
-/** Names do not fade in: each step would draw the whole map again. */
-const newBareMap = (): Made => newMap(document.createElement("div"), hiddenStyle(location.origin), { fadeDuration: 0 });
-
-/** Begin a bare map before there is a place for it: worker and graphics take a while to start. */
-export function beginBareMap(): void {
-  begun = newBareMap();
+/**
+ * The same with nothing but paper until `showBase`, so that what others draw is seen first; `lookAt` tells it where.
+ *
+ * Names do not fade in: each step would draw the whole map again.
+ */
+export async function makeBareMap(container: HTMLElement): Promise<TownMap> {
+  container.dataset.cells = "none";
+  const { map, loaded } = newMap(container, bareStyle(), { fadeDuration: 0 });
+  await loaded;
+  return map;
 }
 
-/** The same with nothing but paper until `showBase`, so that what others draw is seen first. */
-export function makeBareMap(container: HTMLElement, extent: Box | null): Promise<TownMap> {
-  const made = begun ?? newBareMap();
-  begun = null;
-  const { map } = made;
-  container.append(map.getContainer());
-  map.resize();
+/** Show a place on a bare map, unless the address bar asks for a view. */
+export function lookAt(map: TownMap, extent: Box | null): void {
   const view = addressedView();
   if (view) map.jumpTo(view);
   else map.fitBounds(extent ?? WHOLE_COUNTRY, { ...FIT, animate: false });
-  return placed(made);
+  follow(map);
 }
 
-/** Show the base map of a bare one. */
+/** Show the base map of a bare one, its layers between those that others have put there. */
 export function showBase(map: TownMap): void {
-  for (const { id } of baseStyle(location.origin).layers) map.setLayoutProperty(id, "visibility", "visible");
+  const { sources, layers } = baseStyle(location.origin);
+  for (const [id, source] of Object.entries(sources)) map.addSource(id, source);
+  const above = (id: string): string | undefined => {
+    const order = map.getLayersOrder();
+    return order[order.indexOf(id) + 1];
+  };
+  const [paper, ...others] = layers;
+  let last = paper.id;
+  for (const layer of others) {
+    const isMarked = map.getLayer(layer.id) !== undefined;
+    const before = above(isMarked ? layer.id : last);
+    if (isMarked) map.removeLayer(layer.id);
+    map.addLayer(layer, before);
+    last = layer.id;
+  }
 }
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

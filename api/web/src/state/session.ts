@@ -30,12 +30,20 @@ export async function signOut(): Promise<void> {
   toLogin();
 }
 
+let asked: Promise<Session> | null = null;
+
+/** Who is signed in, asked for once in the life of a page. */
+export function askSession(): Promise<Session> {
+  asked ??= get<Session>("/api/v1/session");
+  return asked;
+}
+
 /** The signed-in person; sends to the login page whoever is not. */
 export function useSession(): { session: Session | null; failure: Problem | null } {
   const [session, setSession] = useState<Session | null>(null);
   const [failure, setFailure] = useState<Problem | null>(null);
   useEffect(() => {
-    get<Session>("/api/v1/session").then(setSession, setFailure);
+    askSession().then(setSession, setFailure);
   }, []);
   return { session, failure };
 }

@@ -1,4 +1,5 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Id } from "../../api/types";
 import { named, number, t, useLanguage, word } from "../../i18n";
 import { Icon } from "../../panels/icons";
@@ -10,7 +11,9 @@ import type { DeskState } from "../state";
 import type { DeskCell, DeskTier } from "../types";
 
 type Column = "code" | "households" | "buildings" | "compact" | "people";
-const ROWS_SHOWN = 300;
+/** Rows that are laid out at first, and each time the end of them comes near. */
+const ROWS_AT_ONCE = 60;
+const NEAR_END_PX = 800;
 const COLUMNS: readonly Column[] = ["code", "households", "buildings", "compact", "people"];
 
 const measure: Record<Exclude<Column, "code">, (cell: DeskCell) => number> = {
@@ -36,6 +39,8 @@ function BandBar({ cell, tier }: { cell: DeskCell; tier: DeskTier | undefined })
 
 interface RowProps {
   cell: DeskCell;
+  /** Its number in the table. */
+  index: number;
   name: string;
   tier: DeskTier | undefined;
   chosen: boolean;
@@ -43,7 +48,7 @@ interface RowProps {
   onPick: (cell: DeskCell, more: boolean) => void;
 }
 
-function Row({ cell, name, tier, chosen, reachable, onPick }: RowProps) {
+function Row({ cell, index, name, tier, chosen, reachable, onPick }: RowProps) {
   const language = useLanguage();
   const row = useRef<HTMLTableRowElement>(null);
   useEffect(() => {
@@ -55,6 +60,7 @@ function Row({ cell, name, tier, chosen, reachable, onPick }: RowProps) {
       <tr
         ref={row}
         data-cell={cell.id}
+        aria-rowindex={index}
         aria-selected={chosen}
         tabIndex={reachable ? 0 : -1}
         onClick={(event) => onPick(cell, event.shiftKey || event.ctrlKey || event.metaKey)}
@@ -80,8 +86,24 @@ function Row({ cell, name, tier, chosen, reachable, onPick }: RowProps) {
         <td class="numeric">{cell.people === 0 ? "–" : number(cell.people)}</td>
       </tr>
     ),
-    [cell, name, tier, chosen, reachable, onPick, language],
+    [cell, index, name, tier, chosen, reachable, onPick, language],
   );
+}
+
+/** How many rows are laid out: more when one scrolls to their end, or asks for what lies further. */
+function useRows(end: RefObject<HTMLElement | null>): { most: number; reach: (index: number) => void } {
+  const [most, setMost] = useState(ROWS_AT_ONCE);
+  useEffect(() => {
+    const root = end.current?.closest(".side-body");
+    const near = new IntersectionObserver(
+      ([{ isIntersecting }]) => isIntersecting && setMost((now) => now + ROWS_AT_ONCE),
+      { root, rootMargin: `${NEAR_END_PX}px` },
+    );
+    if (end.current) near.observe(end.current);
+    return () => near.disconnect();
+  }, [most]);
+  const reach = useCallback((index: number) => setMost((now) => Math.max(now, index + ROWS_AT_ONCE)), []);
+  return { most, reach };
 }
 
 /** The cells of the tier on show; rows and map are one selection. Arrows walk, Enter chooses, Space adds. */
@@ -94,6 +116,7 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
   const [words, setWords] = useState("");
   const [at, setAt] = useState<Id | null>(null);
   const body = useRef<HTMLTableSectionElement>(null);
+  const goal = useRef<Id | null>(null);
   const tier = desk.board.tier(depth);
   const revision = desk.revision.value;
   const rows = useMemo(() => {
@@ -105,10 +128,19 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
     const by = order === "code" ? null : measure[order];
     return found.sort((a, b) => sign * ((by ? by(a) - by(b) : 0) || (a.code < b.code ? -1 : 1)));
   }, [desk, depth, words, order, falling, revision]);
-  const shown = rows.slice(0, ROWS_SHOWN);
+  const end = useRef<HTMLDivElement>(null);
+  const { most, reach } = useRows(end);
+  const last = chosen.length > 0 ? rows.findLastIndex((cell) => chosen.includes(cell.id)) : -1;
+  const shown = rows.slice(0, Math.max(most, last + 1));
   const first = shown.some((cell) => cell.id === at)
     ? at
     : (shown.find((cell) => chosen.includes(cell.id)) ?? shown[0])?.id;
+
+  useLayoutEffect(() => {
+    if (goal.current === null) return;
+    body.current?.querySelector<HTMLElement>(`[data-cell="${goal.current}"]`)?.focus();
+    goal.current = null;
+  });
 
   const pick = useCallback(
     (cell: DeskCell, more: boolean) => {
@@ -123,10 +155,11 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
 
   const walk = (event: KeyboardEvent) => {
     const index = shown.findIndex((cell) => cell.id === first);
-    const to = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: shown.length - 1 }[event.key];
-    if (to !== undefined && shown[to]) {
-      setAt(shown[to].id);
-      body.current?.querySelector<HTMLElement>(`[data-cell="${shown[to].id}"]`)?.focus();
+    const to = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: rows.length - 1 }[event.key];
+    if (to !== undefined && rows[to]) {
+      setAt(rows[to].id);
+      reach(to);
+      goal.current = rows[to].id;
     } else if ((event.key === "Enter" || event.key === " ") && shown[index]) pick(shown[index], event.key === " ");
     else return;
     event.preventDefault();
@@ -143,9 +176,9 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
         value={words}
         onInput={(event) => setWords(event.currentTarget.value)}
       />
-      <table aria-label={named(tier)}>
+      <table aria-label={named(tier)} aria-rowcount={rows.length + 1}>
         <thead>
-          <tr>
+          <tr aria-rowindex={1}>
             {COLUMNS.map((column) => (
               <th
                 key={column}
@@ -168,10 +201,11 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
           </tr>
         </thead>
         <tbody ref={body} onKeyDown={walk}>
-          {shown.map((cell) => (
+          {shown.map((cell, index) => (
             <Row
               key={cell.id}
               cell={cell}
+              index={index + 2}
               name={cellName(desk.board, cell)}
               tier={tier}
               chosen={chosen.includes(cell.id)}
@@ -181,7 +215,7 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
           ))}
         </tbody>
       </table>
-      {rows.length > ROWS_SHOWN && <p class="lack">{t("cells.more", { n: rows.length - ROWS_SHOWN })}</p>}
+      <div ref={end} />
     </div>
   );
 }

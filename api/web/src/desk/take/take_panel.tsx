@@ -3,7 +3,7 @@
 import "../../style/take.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../../api/client";
-import { named, t, useLanguage, word } from "../../i18n";
+import { language, named, t, useLanguage, word } from "../../i18n";
 import { Picker, Segments } from "../../panels/field_row";
 import { Icon } from "../../panels/icons";
 import { done } from "../../panels/notice";
@@ -77,7 +77,7 @@ function ExportForm({ desk }: { desk: DeskState }) {
   const [layer, setLayer] = useState<string>("grids");
   const [format, setFormat] = useState<string>("gpkg");
   const [crs, setCrs] = useState("wgs84");
-  const [chinese, setChinese] = useState(true);
+  const [chinese, setChinese] = useState(language.value === "zh");
   const formats = layer === "plan" ? WHOLE : FORMATS;
   const chosen = formats.includes(format as never) ? format : (formats[0] as string);
   const free = layer !== "plan" && !ONLY_WGS84.includes(chosen);
