@@ -6,7 +6,7 @@ where its cells lie: to see them, and `Action.EXPORT_DATA`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +92,9 @@ def _whole(session: Session, plan_id: int, order: PlanOrder, path: Path, scopes:
     wanted = Wanted(scopes=scopes, at=now, equal={"plan_id": plan_id})
     sheets = [_cells(session, order, wanted, layer) for layer in LAYERS[:2]]
     sheets.append((_sheet("parts", "楼栋归属", _PART_HEADERS, zh), _fetched(session, _PARTS, {"plan": plan_id})))
-    sheets.append((_sheet("lineage", "沿革", _LINEAGE_HEADERS, zh), _lineage(session, plan_id)))
+    lineage = _lineage(session, plan_id)
+    lineage = _worded(lineage, "kind", _KINDS_ZH) if zh else lineage
+    sheets.append((_sheet("lineage", "沿革", _LINEAGE_HEADERS, zh), lineage))
     return export_file.write_book(path, sheets, sheets[0][0].about)
 
 
@@ -113,12 +115,28 @@ def _cells(session: Session, order: PlanOrder, wanted: Wanted, layer: str) -> tu
     )  # fmt: skip
     name = thing.zh if zh and order.format == "xlsx" else thing.name
     sheet = Sheet(name, headers, "polygon", order.crs, about, order.encoding, zh)
-    return sheet, things.stream(session, thing, wanted, fields=list(thing.fields), shape=thing.shape)
+    rows = things.stream(session, thing, wanted, fields=list(thing.fields), shape=thing.shape)
+    return sheet, _worded(rows, "state", _STATES_ZH) if zh else rows
 
 
 def _sheet(name: str, zh_name: str, headers: tuple[tuple[str, str, Any], ...], in_chinese: bool) -> Sheet:
     named = tuple(Header(key, zh if in_chinese else key, kind) for key, zh, kind in headers)
     return Sheet(zh_name if in_chinese else name, named, None, WGS84, (), "utf-8", in_chinese)
+
+
+def _worded(
+    found: Iterable[list[dict[str, Any]]], column: str, words: Mapping[str, str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows with the words of a column, for those who read the file rather than a program."""
+    for some in found:
+        yield [{**row, column: words.get(row[column], row[column])} for row in some]
+
+
+_STATES_ZH = {"in_band": "达标", "under": "偏少", "over": "偏多", "empty": "无住户", "unbounded": "无标准"}
+_KINDS_ZH = {
+    "keep": "不变", "redraw": "延续", "split": "拆出", "merge": "并入", "transfer": "划转", "rename": "改名",
+    "re_digitise": "重新描绘",
+}  # fmt: skip
 
 
 def _fetched(session: Session, statement: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:

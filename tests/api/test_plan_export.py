@@ -61,8 +61,12 @@ def test_a_workbook_has_parts_and_lineage(service: Any, draft: int) -> None:
     parts = list(book["楼栋归属"].iter_rows(values_only=True))
     assert parts[0][0] == "楼栋编码"
     assert sum(int(row[7]) for row in parts[1:]) == 2 * 16 * 20
+    cells = list(book["网格"].iter_rows(values_only=True))
+    at = cells[0].index("是否达标")
+    assert {row[at] for row in cells[1:]} <= {"达标", "偏少", "偏多"}, "in words that are read"
     lineage = list(book["沿革"].iter_rows(values_only=True))
-    assert lineage[0][:2] == ("原编码", "现编码")
+    assert lineage[0][:3] == ("原编码", "现编码", "沿革")
+    assert {row[2] for row in lineage[1:]} <= {"不变", "延续", "拆出", "并入", "划转"}
     shares: dict[str, float] = {}
     for row in lineage[1:]:
         shares[str(row[0])] = shares.get(str(row[0]), 0.0) + float(row[3])

@@ -64,6 +64,21 @@ def test_whoever_is_not_signed_in_comes_back_after_the_login(visit: Opener) -> N
     expect(page.get_by_role("button", name="按户数")).to_have_attribute("aria-pressed", "true")
 
 
+def test_whoever_is_signed_out_meanwhile_is_told_so_and_comes_back(visit: Opener) -> None:
+    seen = visit("planner", "/planner?depth=2", lenient=True)
+    page = seen.page
+    page.get_by_role("button", name="新建划分").click()
+    begin = page.get_by_role("dialog").get_by_role("button", name="开始划分")
+    expect(begin).to_be_enabled()
+    seen.api("DELETE", "/api/v1/session")
+    begin.click()
+    expect(page.get_by_text("登录已过期")).to_be_visible()
+    page.get_by_label("用户名").fill("planner")
+    page.get_by_label("密码").fill(PASSWORD)
+    page.get_by_role("button", name="登录").click()
+    expect(page).to_have_url(re.compile(r"^[^?]*/planner\?.*depth=2"))
+
+
 def test_a_way_back_to_another_site_is_not_followed(visit: Opener) -> None:
     page = visit(None, "/login?next=//elsewhere.example/planner").page
     page.get_by_label("用户名").fill("planner")

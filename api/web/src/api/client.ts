@@ -52,6 +52,7 @@ async function send(method: string, url: string, { query, body, signal, accept }
       body: body === undefined || body instanceof FormData ? body : JSON.stringify(body),
     });
     connection.set("online");
+    known ||= answer.ok;
     return answer;
   } catch (reason) {
     if ((reason as Error).name === "AbortError") throw reason;
@@ -67,12 +68,14 @@ async function refusal(answer: Response): Promise<Problem> {
 }
 
 let leaving = false;
+/** Whether this page has been answered: who is refused after that is somebody whose session has ended. */
+let known = false;
 
 /** Where a signed-out person goes, and comes back from. Once: everything that is refused meanwhile would begin anew. */
-export function toLogin(): void {
+export function toLogin(why?: "ended"): void {
   if (leaving || location.pathname.startsWith("/login")) return;
   leaving = true;
-  location.replace(path("/login", { next: location.pathname + location.search }));
+  location.replace(path("/login", { next: location.pathname + location.search, why }));
 }
 
 async function asked(method: string, url: string, options: Options): Promise<Response> {
@@ -128,7 +131,8 @@ export function sendFile<T>(
 
 /** A refusal; where nobody is signed in any more, on the way to the sign-in page. */
 function signedIn(problem: Problem): Problem {
-  if (problem.status === 401 || problem.code === "access.must_change_password") toLogin();
+  if (problem.status === 401 || problem.code === "access.must_change_password")
+    toLogin(known && problem.status === 401 ? "ended" : undefined);
   return problem;
 }
 

@@ -88,7 +88,7 @@ export class Live {
     hear("plan", () => this.hearer.plan());
     hear("in_force", (data) => this.ruled(JSON.parse(data).version));
     hear("resync", () => void this.reload().catch(() => undefined));
-    hear("signed_out", toLogin);
+    hear("signed_out", () => toLogin("ended"));
     source.onerror = () => this.broken();
   }
 

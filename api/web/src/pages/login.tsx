@@ -43,6 +43,7 @@ function SignIn({ onMustChange }: { onMustChange: (old: string) => void }) {
   };
   return (
     <form class="form" onSubmit={submit} aria-label={t("login.title")}>
+      {addressed("why") === "ended" && <p role="status">{t("login.ended")}</p>}
       <FieldRow label={t("login.username")}>
         <input
           name="username"

@@ -87,7 +87,7 @@ function ExportDialog({ session, first, onClose }: { session: Session; first: Th
   const [at, setAt] = useState("");
   const [from, setFrom] = useState("");
   const [to, setTo] = useState("");
-  const [chinese, setChinese] = useState(false);
+  const [chinese, setChinese] = useState(language.value === "zh");
   const [gbk, setGbk] = useState(false);
   const [personal, setPersonal] = useState(false);
   const [busy, setBusy] = useState(false);

@@ -1,6 +1,6 @@
 /** Hand in an existing division; how far it is, and what was noticed before the draft is opened. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { get, type Problem, path } from "../../api/client";
 import type { Id } from "../../api/types";
 import { number, t, useLanguage, word } from "../../i18n";
@@ -13,7 +13,7 @@ import { useLoad } from "../../state/load";
 import { useValue } from "../../state/value";
 import { FindingList, type ImportItem } from "./findings";
 import { ImportProgress } from "./import_progress";
-import { again, handIn, type ImportRun, isOpen, runs, sending } from "./imports";
+import { again, handIn, type ImportRun, isOpen, lookedAt, runs, sending } from "./imports";
 
 const ENDINGS = ".gpkg,.zip,.geojson,.json,.kml,.fgb,.parquet,.csv,.tsv,.txt,.xlsx,.xls,.ods";
 const SYSTEMS = ["wgs84", "cgcs2000", "gcj02", "bd09"] as const;
@@ -34,6 +34,10 @@ interface Props {
 export function ImportDialog({ places, first, onClose }: Props) {
   const [chosen, setChosen] = useState<Id | null>(first);
   const upload = useValue(sending);
+  useEffect(() => {
+    lookedAt.set(chosen);
+    return () => lookedAt.set(null);
+  }, [chosen]);
   const run = useValue(runs).find(({ id }) => id === chosen) ?? null;
   const isDone = run?.state === "done" && run.plan_id !== null;
   const asks = !upload && (run === null || run.state === "cancelled");
@@ -93,7 +97,7 @@ function useSystem(first = "") {
 function SystemFields({ system }: { system: ReturnType<typeof useSystem> }) {
   const { crs, setCrs, other, setOther } = system;
   return (
-    <div class="form-pair">
+    <div class={crs === "other" ? "form-pair" : undefined}>
       <FieldRow label={t("take.crs")} hint={t("take.crs_hint")}>
         <select value={crs} onChange={(event) => setCrs(event.currentTarget.value)}>
           <option value="">{t("take.crs_own")}</option>
@@ -122,7 +126,7 @@ function SystemFields({ system }: { system: ReturnType<typeof useSystem> }) {
 
 /** An import that failed: why, and another try with the file that is there. */
 function Retry({ run, onOther }: { run: ImportRun; onOther: () => void }) {
-  const system = useSystem(run.crs ?? "");
+  const system = useSystem(run.error?.params.reading ?? run.crs ?? "");
   const [trust, setTrust] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);

@@ -22,7 +22,7 @@ export interface ImportRun {
   file_name: string;
   plan_id: Id | null;
   summary: { communities: number; cells: number[]; buildings: number; households: number } | null;
-  error: { code: string; detail: string } | null;
+  error: { code: string; detail: string; params: { reading?: string } } | null;
   cancel_requested: boolean;
   created_at: string;
 }
@@ -37,6 +37,8 @@ export interface Sending {
 
 export const sending = new Value<Sending | null>(null);
 export const runs = new Value<readonly ImportRun[]>([]);
+/** The import that somebody looks at: what becomes of it needs no other word. */
+export const lookedAt = new Value<Id | null>(null);
 export const isOpen = (run: ImportRun) => run.state === "queued" || run.state === "running";
 
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -58,7 +60,7 @@ function take(next: readonly ImportRun[]): void {
   runs.set(next);
   for (const run of next) {
     const old = before.get(run.id);
-    if (!old || !isOpen(old)) continue;
+    if (!old || !isOpen(old) || run.id === lookedAt.value) continue;
     if (run.state === "done") done(t("take.finished", { title: run.title }));
     if (run.state === "failed") failed(t("take.not_finished", { title: run.title }));
   }
