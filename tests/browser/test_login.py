@@ -67,6 +67,7 @@ def test_whoever_is_not_signed_in_comes_back_after_the_login(visit: Opener) -> N
 def test_whoever_is_signed_out_meanwhile_is_told_so_and_comes_back(visit: Opener) -> None:
     seen = visit("planner", "/planner?depth=2", lenient=True)
     page = seen.page
+    page.wait_for_load_state("networkidle")  # a question still on its way would lead to the login before the click
     page.get_by_role("button", name="新建划分").click()
     begin = page.get_by_role("dialog").get_by_role("button", name="开始划分")
     expect(begin).to_be_enabled()
