@@ -14,6 +14,8 @@ type Column = "code" | "households" | "buildings" | "compact" | "people";
 /** Rows that are laid out at first, and each time the end of them comes near. */
 const ROWS_AT_ONCE = 60;
 const NEAR_END_PX = 800;
+/** So far down the row of a cell that is chosen on the map is looked for: each row is compared with every edit. */
+const ROWS_TO_CHOSEN = 300;
 const COLUMNS: readonly Column[] = ["code", "households", "buildings", "compact", "people"];
 
 const measure: Record<Exclude<Column, "code">, (cell: DeskCell) => number> = {
@@ -130,7 +132,7 @@ export function CellsPanel({ desk }: { desk: DeskState }) {
   }, [desk, depth, words, order, falling, revision]);
   const end = useRef<HTMLDivElement>(null);
   const { most, reach } = useRows(end);
-  const last = chosen.length > 0 ? rows.findLastIndex((cell) => chosen.includes(cell.id)) : -1;
+  const last = rows.slice(0, ROWS_TO_CHOSEN).findLastIndex((cell) => chosen.includes(cell.id));
   const shown = rows.slice(0, Math.max(most, last + 1));
   const first = shown.some((cell) => cell.id === at)
     ? at
