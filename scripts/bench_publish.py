@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,14 @@ and a cell has one building: filling the database takes longer than all that is 
 @click.command("publish")
 @click.option("--grids", default=600, show_default=True, help="Grids of the town, with five micro-grids each.")
 @click.option("--seconds", default=10.0, show_default=True, help="Load round the publication.")
+@click.option("--rate", default=0.0, help="Requests a second meanwhile; without, as many as are answered.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @pass_program
-def command(program: Program, grids: int, seconds: float, as_json: bool) -> None:
+def command(program: Program, grids: int, seconds: float, rate: float, as_json: bool) -> None:
     """Publish a plan under load: how soon every process answers by it, and how many requests failed."""
     buildings = 1 if grids >= UNCHECKED_FROM else 2
     with bench_database(program.settings, grids=grids, buildings_of_a_cell=buildings) as town:
-        told = measured(program, town, seconds=seconds)
+        told = measured(program, town, seconds=seconds, rate=rate)
     if as_json:
         print_json(told)
     else:
@@ -67,7 +69,7 @@ def _rounded(told: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 2) if isinstance(value, float) else value for name, value in told.items()}
 
 
-def measured(program: Program, town: BenchDatabase, *, seconds: float) -> dict[str, Any]:
+def measured(program: Program, town: BenchDatabase, *, seconds: float, rate: float = 0.0) -> dict[str, Any]:
     """The figures of one publication."""
     grids = len(town.coverage.grids)
     draft = draft_again(town)
@@ -80,7 +82,8 @@ def measured(program: Program, town: BenchDatabase, *, seconds: float) -> dict[s
         _until_all(lambda: json.loads(_asked(f"{address}/healthz", headers)[1])["version"] is not None)
         _until_all(lambda: _has_shelf(program.settings, town))
         old_tile = _asked(tile, headers)[0]
-        load_on = threading.Thread(target=lambda: found.append(measure(urls, seconds=seconds, headers=headers)))
+        asked = partial(measure, urls, seconds=seconds, headers=headers, rate=rate)
+        load_on = threading.Thread(target=lambda: found.append(asked()))
         load_on.start()
         began = time.monotonic()
         publish(town, draft, is_checked=grids < UNCHECKED_FROM)

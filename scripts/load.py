@@ -80,8 +80,14 @@ def measure(
     method: str = "GET",
     body: bytes = b"",
     threads: int = 1,
+    rate: float = 0.0,
 ) -> Load:
     """Ask addresses of one server in turn for some seconds.
+
+    Parameters
+    ----------
+    rate : float
+        Requests a second, about: each connection waits so long between an answer and its next request. 0 asks at once.
 
     Raises
     ------
@@ -96,6 +102,8 @@ def measure(
         folder = Path(name)
         (folder / "paths").write_text("\n".join(_asked(url) for url in urls) + "\n", encoding="utf-8")
         lua = _SCRIPT
+        if rate:
+            lua += f"\nfunction delay() return {1000 * connections / rate:.0f} end\n"
         if method != "GET":
             (folder / "body").write_bytes(body)
             lua = _with_body(method, folder / "body") + lua

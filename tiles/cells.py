@@ -252,12 +252,14 @@ def _commands(of: _Outlines, scale: float, *, is_exact: bool) -> tuple[Bytes, In
         touched[of.feature_of_point[added[of.vertex]]] = True
         stays[touched[of.feature_of_point]] = False
         stays |= _stays(of, is_fixed, detail, touched)
-    for cell in np.flatnonzero(broken)[::-1].tolist():
-        mended = kernel.quantise(*_mended(x, y, rings, of, cell), False)
-        blob = np.concatenate([blob[: first[cell]], mended[0], blob[first[cell] :]])
-        first[cell + 1 :] += len(mended[0])
-        anchor[cell], box[cell] = mended[2][0], mended[3][0]
-    return blob, first, anchor, box
+    parts, sizes, begin = [], np.diff(first), 0
+    for cell in np.flatnonzero(broken).tolist():
+        commands, _, anchors, boxes, _ = kernel.quantise(*_mended(x, y, rings, of, cell), False)
+        parts += [blob[begin : first[cell]], commands]
+        begin = first[cell]
+        sizes[cell] += len(commands)
+        anchor[cell], box[cell] = anchors[0], boxes[0]
+    return np.concatenate([*parts, blob[begin:]]), np.concatenate([[0], np.cumsum(sizes)]), anchor, box
 
 
 def _stays(of: _Outlines, is_fixed: NDArray[np.bool_], detail: float, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -275,7 +277,8 @@ def _mended(x: Floats, y: Floats, rings: Ints, of: _Outlines, cell: int) -> tupl
     made = []
     for polygon in range(of.features[cell], of.features[cell + 1]):
         numbers = range(of.polygons[polygon], of.polygons[polygon + 1])
-        shell, *holes = (np.column_stack([x, y])[rings[ring] : rings[ring + 1]] for ring in numbers)
+        parts_of = (slice(rings[ring], rings[ring + 1]) for ring in numbers)
+        shell, *holes = (np.column_stack([x[part], y[part]]) for part in parts_of)
         made.append(shapely.Polygon(shell, [hole for hole in holes if len(hole) > 2]) if len(shell) > 2 else None)
     valid = shapely.make_valid([polygon for polygon in made if polygon is not None])
     parts = shapely.get_parts(shapely.set_precision(shapely.union_all(valid), 1.0))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -98,8 +99,13 @@ def communities_of(table: CellTable) -> CellTable:
         columns=empty
         | {"depth": [0] * len(ids), "households": np.bincount(of, households).astype(int).tolist()}
         | {"color_index": (ids % 8).tolist()},
-        grounds=np.array([shapely.union_all(ground[a:b]) for a, b in pairwise(begins.tolist())], dtype=object),
+        grounds=np.array([_union(ground[a:b]) for a, b in pairwise(begins.tolist())], dtype=object),
     )
+
+
+def _union(grounds: NDArray[np.object_]) -> shapely.Geometry:
+    """One ground; of cells without gap and overlap, as they should be, in a tenth of the time."""
+    return shapely.coverage_union_all(grounds) if shapely.coverage_is_valid(grounds) else shapely.union_all(grounds)
 
 
 def standing_in(table: CellTable, name: str) -> CellTable:
