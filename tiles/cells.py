@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -34,6 +35,8 @@ DETAIL = 2.0
 """Units of a tile by which simplifying may move a border below that, a quarter of a pixel on the screen."""
 TRIES = 4
 DIGEST = 16
+THREADS = 2
+"""Zooms of a layer that are made at a time; of a city each takes half a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +177,15 @@ def build(layer: Layer, table: CellTable, *, zooms: Sequence[int] | None = None)
     rank[order] = np.arange(len(order))
     finest = layer.max_zoom
     outlines = _outlines(table.grounds, finest)
-    levels = {}
-    for zoom in zooms or range(layer.min_zoom, finest + 1):
+    outlines.feature_of_point  # noqa: B018 (made once, not by each thread)
+
+    def level(zoom: int) -> Level:
         commands = _commands(outlines, 2.0 ** (zoom - finest), is_exact=zoom >= EXACT_FROM)
-        levels[zoom] = _level(*commands, community.astype(np.int64), rank, told)
+        return _level(*commands, community.astype(np.int64), rank, told)
+
+    wanted = list(zooms or range(layer.min_zoom, finest + 1))
+    with ThreadPoolExecutor(THREADS) as pool:  # most of it holds no lock of the interpreter
+        levels = dict(zip(wanted, pool.map(level, wanted), strict=True))
     return CellLayer(layer, table.ids, community.astype(np.int64), communities, values, value_blob, value_first, levels)
 
 
