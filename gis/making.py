@@ -14,8 +14,7 @@ from gis.in_force import InForce, in_force
 from gis.spreading import apart
 
 LARGE_FROM = 100
-"""Communities from which on a process of one's own is worth its start: some three thousand grids."""
-
+"""Communities from which on a process of one's own is worth its start."""
 
 Write = Callable[[Session, Path, InForce], None]
 """Fills an empty folder from the database with something of a version; can be pickled."""

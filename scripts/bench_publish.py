@@ -42,6 +42,8 @@ WORKERS = 2
 IN_A_ROW = 60
 """So many answers by the new plan, over as many connections, count as all processes."""
 LIMIT_S = 600.0
+PAUSE_S = 0.02
+"""Between looks: they take from the cores that they wait for."""
 TILE_ZOOM = 16
 UNCHECKED_FROM = 5_000
 """From so many grids on the draft's ground is not checked before it is published, since made-up ground has no faults,
@@ -114,6 +116,7 @@ def _until_all(is_so: Callable[[], bool]) -> float:
             row += 1
         else:
             row, last_other = 0, time.monotonic()
+            time.sleep(PAUSE_S)
         if time.monotonic() > ends:
             raise Unavailable("bench.load_failed", url="-", said="another version after ten minutes")
     return last_other

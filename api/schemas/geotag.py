@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import AwareTime
+from api.schemas.file_run import FileRunOut
 from api.schemas.lists import Input
 from gis.geotag import BATCH_LIMIT, Place
 
@@ -105,23 +105,12 @@ class GeotagRunIn(BaseModel):
         return self.model_dump(exclude={"language", "at"}) | {"at": self.at.isoformat() if self.at else None}
 
 
-class GeotagRunOut(BaseModel):
+class GeotagRunOut(FileRunOut):
     """A table handed in, how far it is, and what became of its rows."""
 
-    id: int
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
-    file_name: str
-    size_bytes: int
     result_name: str | None
     options: dict[str, Any]
-    progress_ratio: float
     summary: dict[str, Any] | None
-    error: dict[str, Any] | None
-    cancel_requested: bool
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    expires_at: datetime
 
 
 class GeotagRunsOut(BaseModel):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.file_run import FileRunOut
 
 
 class ImportIn(BaseModel):
@@ -52,28 +53,17 @@ class ImportSummary(BaseModel):
     counts: dict[str, int]
 
 
-class ImportOut(BaseModel):
+class ImportOut(FileRunOut):
     """A division handed in: how far it is, the draft that it has become, or why it failed."""
 
-    id: int
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
     step: Literal["reading", "checking", "placing", "dividing", "storing"] | None
-    progress_ratio: float
     done: int = Field(description="Communities of the step that are done")
     total: int
     title: str
     area_id: int
     crs: str | None
-    file_name: str
-    size_bytes: int
     plan_id: int | None
     summary: ImportSummary | None
-    error: dict[str, Any] | None
-    cancel_requested: bool
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    expires_at: datetime
 
 
 class ImportsOut(BaseModel):
